@@ -1,0 +1,82 @@
+use crate::Tick;
+use crate::sync::{AtomicU64, Ordering};
+use core::fmt;
+
+/// The earliest instant for which anybody asked since the driver last took it: one word (P5).
+///
+/// # Roles
+/// Any number of *requesters* ask for instants; one *driver* takes the earliest and then
+/// collects what was asked for. **Take first, collect second**: whatever arrives after the take
+/// leaves a new deadline behind, so a request between take and park cannot be lost.
+///
+/// # Synchronisation
+/// Every change is a read-modify-write. A `request` releases what the requester did before it
+/// (its pending word, its ready bit); the driver's `take` that reads it acquires that.
+///
+/// # Progress
+/// Wait-free where the machine has a fetch-min, lock-free elsewhere (x86-64: a
+/// compare-and-swap loop).
+pub struct DeadlineSlot(AtomicU64);
+
+impl DeadlineSlot {
+    /// A slot for which nobody asked yet.
+    pub fn new() -> Self {
+        Self(AtomicU64::new(Tick::NEVER.as_micros()))
+    }
+
+    /// Asks for a turn at `at`, or sooner.
+    ///
+    /// An earlier request preempts, a later one changes nothing.
+    pub fn request(&self, at: Tick) {
+        // AcqRel: releases the requester's news to the driver's take (partner: `take`). The
+        // acquire half keeps all accesses of this word read-modify-writes of one strength.
+        self.0.fetch_min(at.as_micros(), Ordering::AcqRel);
+    }
+
+    /// Takes the earliest request and leaves none.
+    ///
+    /// The driver calls this *before* it collects what was asked for.
+    pub fn take(&self) -> Tick {
+        // Acquire: what requesters published before their `request`. Release: none needed, AcqRel
+        // because the checker treats read-modify-writes of mixed strength more weakly.
+        Tick::from_micros(self.0.swap(Tick::NEVER.as_micros(), Ordering::AcqRel))
+    }
+
+    /// The earliest request, left where it is. May be stale; the driver calls it after the
+    /// fence of [`Bell::doze`](crate::Bell::doze), which makes it fresh enough.
+    pub fn peek(&self) -> Tick {
+        // Relaxed: a hint that either stops a sleep or is ordered by the bell's fence pair.
+        Tick::from_micros(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Default for DeadlineSlot {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for DeadlineSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DeadlineSlot").field(&self.peek()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// P5: an earlier request preempts, a later one coalesces, a take leaves nothing.
+    #[test]
+    fn the_earliest_request_wins_and_a_take_empties() {
+        let slot = DeadlineSlot::new();
+        assert_eq!(slot.take(), Tick::NEVER);
+        for at in [500, 100, 300] {
+            slot.request(Tick::from_micros(at));
+        }
+        assert_eq!(slot.peek(), Tick::from_micros(100));
+        assert_eq!(slot.take(), Tick::from_micros(100));
+        assert_eq!(slot.take(), Tick::NEVER);
+        assert_eq!(format!("{slot:?}"), "DeadlineSlot(never)");
+    }
+}

@@ -1,0 +1,156 @@
+//! The counters of a hub, and the law they obey (P12).
+
+use crossbeam_utils::CachePadded;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Shards for what producers count: enough that few threads share one.
+const SHARDS: usize = 32;
+
+/// What producers count on every wake, one cache line each.
+#[derive(Default)]
+struct Shard {
+    accepted: AtomicU64,
+    coalesced: AtomicU64,
+}
+
+/// Plain relaxed counters: they order nothing, and a model checker does not see them.
+#[derive(Default)]
+pub(crate) struct Tally(AtomicU64);
+
+impl Tally {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Each term is counted at its own site; none is derived from others.
+#[derive(Default)]
+pub(crate) struct Tallies {
+    shards: [CachePadded<Shard>; SHARDS],
+    pub(crate) started: Tally,
+    pub(crate) refused: Tally,
+    pub(crate) discarded: Tally,
+    pub(crate) retried: Tally,
+    pub(crate) gave_up: Tally,
+    pub(crate) beats: Tally,
+    pub(crate) missed: Tally,
+    pub(crate) installs: Tally,
+    pub(crate) stale_disposes: Tally,
+    pub(crate) panics: Tally,
+    pub(crate) aborted: Tally,
+    pub(crate) late_completions: Tally,
+    pub(crate) overran: Tally,
+    pub(crate) faults: Tally,
+    pub(crate) turns: Tally,
+}
+
+thread_local! {
+    static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+fn shard_of_this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    SHARD.with(|shard| {
+        if shard.get() == usize::MAX {
+            shard.set(NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
+        }
+        shard.get()
+    })
+}
+
+impl Tallies {
+    /// A request arrived, whatever becomes of it.
+    pub(crate) fn accepted(&self, n: u64) {
+        self.shards[shard_of_this_thread()].accepted.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// A request found a wake that serves it too.
+    pub(crate) fn coalesced(&self, n: u64) {
+        self.shards[shard_of_this_thread()].coalesced.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self, pending: u64) -> Counters {
+        let sum = |of: fn(&Shard) -> &AtomicU64| {
+            self.shards.iter().map(|shard| of(shard).load(Ordering::Relaxed)).sum()
+        };
+        Counters {
+            accepted: sum(|shard| &shard.accepted),
+            coalesced: sum(|shard| &shard.coalesced),
+            pending,
+            started: self.started.get(),
+            refused: self.refused.get(),
+            discarded: self.discarded.get(),
+            retried: self.retried.get(),
+            gave_up: self.gave_up.get(),
+            beats: self.beats.get(),
+            missed: self.missed.get(),
+            installs: self.installs.get(),
+            stale_disposes: self.stale_disposes.get(),
+            panics: self.panics.get(),
+            aborted: self.aborted.get(),
+            late_completions: self.late_completions.get(),
+            overran: self.overran.get(),
+            faults: self.faults.get(),
+            turns: self.turns.get(),
+        }
+    }
+}
+
+/// What a hub has counted since it was built.
+///
+/// At every quiescent instant (no request, run or turn in progress)
+/// `accepted + retried = started + coalesced + pending + refused + discarded` (P12);
+/// [`is_conserved`](Self::is_conserved) says whether that holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Requests: wakes and beats, refused ones too.
+    pub accepted: u64,
+    /// Runs started.
+    pub started: u64,
+    /// Requests that were served by a wake that waited already.
+    pub coalesced: u64,
+    /// Wakes that wait, counted by looking at every target.
+    pub pending: u64,
+    /// Requests refused: the target was removed, or the hub stopped.
+    pub refused: u64,
+    /// Wakes that waited and were discarded: by cancel, remove or stop.
+    pub discarded: u64,
+    /// Wakes that a run gave back: busy, failed, deferred or cancelled.
+    pub retried: u64,
+    /// Wakes given up after `max_attempts` failures in a row.
+    pub gave_up: u64,
+    /// Beats of all cadences.
+    pub beats: u64,
+    /// Beats that a run stood for beyond its own.
+    pub missed: u64,
+    /// Handlers installed.
+    pub installs: u64,
+    /// Disposals by superseded owners, which changed nothing (P1).
+    pub stale_disposes: u64,
+    /// Handlers that panicked.
+    pub panics: u64,
+    /// Runs that were dropped without an outcome.
+    pub aborted: u64,
+    /// Outcomes of runs that had been ended already, which changed nothing.
+    pub late_completions: u64,
+    /// Runs that passed the run limit.
+    pub overran: u64,
+    /// Panics of user code outside runs (`Drop`, `Merge`, clock, callback) that were contained (P18).
+    pub faults: u64,
+    /// Turns of the engine.
+    pub turns: u64,
+}
+
+impl Counters {
+    /// Whether the law of conservation holds (P12). Meaningful at quiescent instants.
+    pub fn is_conserved(&self) -> bool {
+        self.accepted + self.retried
+            == self.started + self.coalesced + self.pending + self.refused + self.discarded
+    }
+}

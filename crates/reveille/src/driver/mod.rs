@@ -1,0 +1,4 @@
+//! Drivers: what calls `turn`, runs handlers, and sleeps until the next deadline.
+
+pub(crate) mod thread;
+mod workers;

@@ -1,0 +1,166 @@
+use super::workers::Workers;
+use crate::engine::{AlreadyDriven, Engine};
+use crate::fault::{Place, contain};
+use crate::hub::Key;
+use crate::merge::Merge;
+use crate::policy::OnReplace;
+use crate::reasons::Reasons;
+use crate::shared::{Ring, Shared};
+use reveille_core::Tick;
+use reveille_core::sync::Arc;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle, Thread};
+
+/// Why a hub could not be driven by threads.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DriveError {
+    /// It has a driver.
+    AlreadyDriven,
+    /// Its policy cancels runs on replacement, and a thread cannot be made to end one.
+    CannotCancel,
+    /// The driver's thread could not be started.
+    Spawn(std::io::Error),
+}
+
+impl fmt::Display for DriveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyDriven => AlreadyDriven.fmt(f),
+            Self::CannotCancel => f.write_str(
+                "the policy cancels runs when their handler is replaced (OnReplace::Cancel), \
+                 which threads cannot do: use OnReplace::Finish",
+            ),
+            Self::Spawn(error) => write!(f, "the driver's thread could not be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for DriveError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Spawn(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// One driver thread and its pool of workers.
+///
+/// Dropping it ends the driver, not the hub: what waits goes on waiting, runs in flight go on, and
+/// another driver may be started. The driver of a stopped hub ends by itself once the runs in
+/// flight have ended.
+#[must_use = "dropping the driver ends it; `detach()` lets it drive until the hub stops"]
+pub struct Driver {
+    thread: Option<JoinHandle<()>>,
+    leave: Arc<AtomicBool>,
+}
+
+/// Unparks the driver's thread: no system call unless it is parked.
+struct Unpark(Thread);
+
+impl Ring for Unpark {
+    fn ring(&self) {
+        self.0.unpark();
+    }
+}
+
+impl Driver {
+    pub(crate) fn start<K: Key, R: Reasons, P: Merge>(
+        shared: &Arc<Shared<K, R, P>>,
+    ) -> Result<Self, DriveError> {
+        if shared.policy.on_replace == OnReplace::Cancel {
+            return Err(DriveError::CannotCancel);
+        }
+        let engine = Engine::attach(shared).map_err(|AlreadyDriven| DriveError::AlreadyDriven)?;
+        let leave = Arc::new(AtomicBool::new(false));
+        let (shared, leaving) = (Arc::clone(shared), Arc::clone(&leave));
+        let thread = thread::Builder::new()
+            .name("reveille-driver".into())
+            .spawn(move || drive(engine, &shared, &leaving))
+            .map_err(DriveError::Spawn)?;
+        Ok(Self { thread: Some(thread), leave })
+    }
+
+    /// Lets the driver go on until the hub has stopped.
+    pub fn detach(mut self) {
+        self.thread = None;
+    }
+
+    /// Blocks until the hub has stopped and no run is in flight.
+    ///
+    /// From inside a run of the same hub this would wait for itself.
+    pub fn join(mut self) {
+        if let Some(thread) = self.thread.take() {
+            // The loop contains all panics; there is none to pass on.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.leave.store(true, Ordering::Release);
+            thread.thread().unpark();
+            if thread.thread().id() != thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}
+
+/// The driver: a page around the engine.
+fn drive<K: Key, R: Reasons, P: Merge>(
+    mut engine: Engine<K, R, P>,
+    shared: &Arc<Shared<K, R, P>>,
+    leave: &AtomicBool,
+) {
+    engine.set_ring(Unpark(thread::current()));
+    let workers = Workers::new(shared);
+    let mut now = Tick::NOW;
+    // Acquire: who told us to leave sees the engine in its seat when we are joined.
+    while !leave.load(Ordering::Acquire) {
+        now = read_clock(shared, now);
+        let turned = contain(|| {
+            engine.turn(now);
+            workers.replace(engine.overrunning());
+            while let Some(run) = engine.next_run() {
+                workers.submit(run);
+            }
+        });
+        if let Err(message) = turned {
+            engine.give_up(message);
+            return;
+        }
+        if engine.is_finished() {
+            return;
+        }
+        let until = engine.arm().min(now + shared.policy.max_sleep);
+        if until > now && engine.doze(until) {
+            if !leave.load(Ordering::Acquire) {
+                // Early is allowed, late never: rings and spurious returns make a turn.
+                thread::park_timeout(until.since(read_clock(shared, now)));
+            }
+            engine.rise();
+        }
+    }
+}
+
+/// Now, never before the last instant, and the last one where the user's clock panics.
+fn read_clock<K: Key, R: Reasons, P: Merge>(shared: &Shared<K, R, P>, last: Tick) -> Tick {
+    match contain(|| shared.now()) {
+        Ok(now) => now.max(last),
+        Err(message) => {
+            shared.fault(Place::Clock, message);
+            last
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What an outcome means: the three classes, floors, backoff, giving up (P7, P9).
+
+use super::Engine;
+use super::record::{Detail, InFlight};
+use crate::fault::{Place, contain};
+use crate::hub::Key;
+use crate::merge::Merge;
+use crate::node::{Last, show};
+use crate::policy::Policy;
+use crate::reasons::Reasons;
+use reveille_core::Tick;
+use reveille_core::Urgency;
+use reveille_core::completion::Ending;
+use reveille_core::sync::Arc;
+
+/// What becomes of the wake that a run served.
+enum Fate {
+    /// It is served, and never run again (P7).
+    Served,
+    /// It failed too often.
+    GivenUp,
+    /// It is kept, held back by what the detail says.
+    Kept,
+    /// It is kept, and passes to the handler that replaced its own and moved it.
+    Cancelled,
+    /// It is kept, and passes to the handler that had replaced its own.
+    PassedOn,
+}
+
+/// When a wake that a run gave back is due.
+#[derive(Clone, Copy)]
+enum Kept {
+    Held(Tick),
+    Moved(Tick),
+}
+
+impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
+    /// Collects the ending of a target's run, if it has ended.
+    pub(super) fn collect_ending(&mut self, index: usize) {
+        let Ok(index) = u32::try_from(index) else { return };
+        let Some(node) = self.node(index) else { return };
+        if let Some(ending) = node.completion.collect() {
+            self.finish(index, ending);
+        }
+    }
+
+    fn finish(&mut self, index: u32, ending: Ending) {
+        let (now, current) = (self.state.now, self.state.generation);
+        let Some(node) = self.node(index) else { return };
+        let Some(record) = self.record(index) else { return };
+        let entry = record.entry();
+        let Some(run) = record.detail.as_mut().and_then(|detail| detail.run.take()) else { return };
+        self.state.running.remove(&index);
+        self.state.limits.set(entry, run.limit, Tick::NEVER);
+        if !run.overran {
+            self.state.active -= 1;
+        }
+        if ending == Ending::Aborted {
+            self.shared.tallies.aborted.add(1);
+        }
+        let shared = Arc::clone(&self.shared);
+        let Some(detail) = self.detail_or_new(index) else { return };
+        let fate = judge(detail, &shared.policy, ending, now, run.generation == current);
+        let last = if matches!(fate, Fate::GivenUp) { Last::GaveUp } else { Last::from(ending) };
+        show(&detail.extras.vitals.last, last.to_bits());
+        show(&detail.extras.vitals.ended_at, now.as_micros());
+        show(&detail.extras.vitals.attempts, u64::from(detail.hold.attempt));
+        let window = shared.policy.coalesce;
+        match fate {
+            Fate::Served => self.end(index, &run, None),
+            Fate::GivenUp => {
+                if !node.word.load().is_closed() {
+                    shared.tallies.gave_up.add(1);
+                }
+                self.end(index, &run, None);
+            }
+            Fate::Kept => self.end(index, &run, Some(Kept::Held(now))),
+            Fate::Cancelled => self.end(index, &run, Some(Kept::Moved(now + window))),
+            Fate::PassedOn => self.end(index, &run, Some(Kept::Held(now + window))),
+        }
+        self.shared.discard((run, node));
+    }
+
+    /// Clears RUNNING, and merges what the run gave back with what came during it.
+    fn end(&mut self, index: u32, run: &InFlight<P>, kept: Option<Kept>) {
+        let Some(node) = self.node(index) else { return };
+        let now = self.state.now;
+        let tallies = &self.shared.tallies;
+        let (before, after) = node.word.end(kept.map(|_| run.taken));
+        if after.is_closed() {
+            // A run of a removed target ends without effect; what a run of a stopped hub gives
+            // back is discarded.
+            if kept.is_some() && self.shared.gate.load().is_closed() {
+                tallies.retried.add(1);
+                tallies.discarded.add(1);
+            }
+            return self.retire(index, after);
+        }
+        if kept.is_some() {
+            tallies.retried.add(1);
+        }
+        if before.is_late() && self.shared.has_unnoted() {
+            // What came during the run came after an install: note that first, so that it does
+            // not move this.
+            self.note();
+        }
+        let came = before.has_wake();
+        let came_due = if before.due() == Tick::NOW { now } else { before.due() };
+        let Some(detail) = self.detail(index) else { return };
+        if came {
+            // It could not start before this instant.
+            let moved = detail.moved_behind;
+            if came_due < moved {
+                detail.due.add_older(came_due.max(now));
+            }
+            if moved != Tick::NEVER {
+                detail.due.add_moved(moved.max(now));
+            }
+        }
+        detail.moved_behind = Tick::NEVER;
+        if let Some(kept) = kept {
+            match kept {
+                Kept::Held(due) => detail.due.add_older(due),
+                Kept::Moved(due) => detail.due.add_moved(due),
+            }
+            detail.beats += run.beats;
+            detail.last_beat = detail.last_beat.max(run.last_beat);
+            if came {
+                if before.urgency() == Urgency::Urgent
+                    && let Some(not_before) = &mut detail.hold.not_before
+                {
+                    *not_before = came_due.max(now).min(*not_before);
+                }
+                self.shared.tallies.coalesced(1);
+            }
+            self.give_back_payload(index, run);
+        } else {
+            self.serve_owed(index);
+        }
+        let word = node.word.load();
+        let known = word == after && word.has_wake() && !word.is_cancelled();
+        if !(known && self.place(index, word)) {
+            self.look(index as usize);
+        }
+    }
+
+    fn give_back_payload(&mut self, index: u32, run: &InFlight<P>) {
+        let Some(payload) = &run.payload else { return };
+        let Some(detail) = self.detail(index) else { return };
+        let extras = Arc::clone(&detail.extras);
+        if let Err(message) = contain(|| extras.give_back(payload)) {
+            self.shared.fault(Place::Merge, message);
+        }
+    }
+}
+
+/// Applies an ending to what the target remembers. Late endings of older handlers leave nothing
+/// behind (P9).
+fn judge<K, P>(
+    detail: &mut Detail<K, P>,
+    policy: &Policy,
+    ending: Ending,
+    now: Tick,
+    is_current: bool,
+) -> Fate {
+    let hold = &mut detail.hold;
+    match ending {
+        Ending::Ran | Ending::Skipped => {
+            (hold.failures, hold.attempt) = (0, 0);
+            Fate::Served
+        }
+        Ending::Cancelled => {
+            hold.attempt = 0;
+            Fate::Cancelled
+        }
+        _ if !is_current => {
+            hold.attempt = 0;
+            Fate::PassedOn
+        }
+        Ending::Busy => {
+            hold.floor = now + policy.retry_after;
+            Fate::Kept
+        }
+        Ending::BusyFor(delay) => {
+            hold.floor = now + delay;
+            Fate::Kept
+        }
+        Ending::Deferred(delay) => {
+            hold.not_before = Some(now + delay);
+            Fate::Kept
+        }
+        _ => {
+            hold.failures = hold.failures.saturating_add(1);
+            hold.floor = now + policy.backoff(hold.failures);
+            if hold.failures < policy.max_attempts.get() {
+                return Fate::Kept;
+            }
+            (hold.failures, hold.attempt) = (0, 0);
+            Fate::GivenUp
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! What becomes of a target's word: installs, news, cancels, removals.
+
+use super::Engine;
+use super::record::Beating;
+use crate::hub::Key;
+use crate::merge::Merge;
+use crate::node::{Command, show};
+use crate::policy::OnReplace;
+use crate::reasons::Reasons;
+use reveille_core::completion::Ending;
+use reveille_core::pending::Word;
+use reveille_core::sync::{Arc, Ordering};
+use reveille_core::{Tick, Urgency};
+
+impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
+    /// Notes which handler is installed. A new one starts clean (P9), and what waited before it
+    /// moves to no sooner than one coalesce window from now.
+    pub(super) fn note(&mut self) {
+        // Acquire: pairs with the installer's increment, so its entry is in the slot for us.
+        let unnoted = self.shared.times.unnoted.load(Ordering::Acquire);
+        let entry = self.shared.slot.load_full();
+        let known = self.state.entry.as_ref();
+        if known.is_none_or(|known| !Arc::ptr_eq(known, &entry)) {
+            let generation = entry.generation();
+            let old = self.state.entry.replace(entry);
+            if generation != self.state.generation {
+                self.state.generation = generation;
+                self.move_what_waited();
+            }
+            self.shared.discard(old);
+        }
+        if unnoted > 0 {
+            // Release: whoever reads zero from here on sees the words as moved. Last.
+            self.shared.times.unnoted.fetch_sub(unnoted, Ordering::AcqRel);
+        }
+    }
+
+    fn move_what_waited(&mut self) {
+        let (now, earliest) = (self.state.now, self.state.now + self.shared.policy.coalesce);
+        let mut waiting = self.state.starts.indices();
+        waiting.extend(&self.state.blocked);
+        for index in waiting {
+            if let Some(detail) = self.detail_or_new(index) {
+                detail.due.move_older(now, earliest);
+                if let Some(node) = self.node(index) {
+                    let word = node.word.load();
+                    // News keeps its own due, and is looked at in this turn.
+                    if word.is_seen() && !self.place(index, word) {
+                        self.look(index as usize);
+                    } else if !word.is_seen() {
+                        self.restore(index);
+                    }
+                }
+            }
+        }
+        for index in self.state.running.iter().copied().collect::<Vec<_>>() {
+            self.move_behind_run(index, earliest);
+            if self.shared.policy.on_replace == OnReplace::Cancel {
+                self.cancel_run(index);
+            }
+        }
+    }
+
+    /// What waits behind a run was requested before the install, unless its word says late.
+    fn move_behind_run(&mut self, index: u32, earliest: Tick) {
+        let Some(node) = self.node(index) else { return };
+        let Some(detail) = self.detail_or_new(index) else { return };
+        let word = node.word.load();
+        if word.is_late() {
+            // Requested after it: stays, and is from now on like the rest.
+            let _ = node.word.settle(word, word.due());
+        } else if word.has_wake() && word.due() < earliest.min(detail.moved_behind) {
+            let to = earliest.min(detail.moved_behind);
+            // If a request comes in between, the word stays as it is: early is allowed.
+            if node.word.settle(word, to).is_ok() {
+                detail.moved_behind = to;
+            }
+        }
+    }
+
+    /// Ends a run of an older handler, for drivers that can.
+    fn cancel_run(&mut self, index: u32) {
+        let Some(node) = self.node(index) else { return };
+        let Some(run) = self.detail(index).and_then(|detail| detail.run.as_ref()) else { return };
+        if node.completion.complete(run.number, Ending::Cancelled).is_ok() {
+            self.shared.leave_gate();
+            self.collect_ending(index as usize);
+        }
+    }
+
+    /// Looks at a target: takes in what its word says, and puts it where it belongs.
+    pub(super) fn look(&mut self, index: usize) {
+        let Ok(index) = u32::try_from(index) else { return };
+        let Some(node) = self.node(index) else { return };
+        self.obey(index);
+        loop {
+            let word = node.word.load();
+            if word.is_closed() {
+                self.retire(index, word);
+                break;
+            }
+            if word.is_cancelled() {
+                self.forget(index, word);
+                node.word.forget();
+                continue;
+            }
+            if word.is_running() || !word.has_wake() {
+                self.unplace(index);
+                break;
+            }
+            if !word.is_seen() {
+                // An install that took effect meanwhile must move what is held before this
+                // request is taken in: the request may have come after it.
+                if self.shared.has_unnoted() {
+                    self.note();
+                    continue;
+                }
+                self.take_in(index, word);
+            }
+            if self.place(index, word) {
+                break;
+            }
+        }
+        self.shared.discard(node);
+    }
+
+    /// News: a request came that the records do not know.
+    fn take_in(&mut self, index: u32, word: Word) {
+        let now = self.state.now;
+        let Some(detail) = self.detail_or_new(index) else { return };
+        let due = if word.due() == Tick::NOW { now } else { word.due() };
+        match &mut detail.hold.not_before {
+            None => detail.due.add(now, due),
+            // A fresh urgent wake takes a deferral along at the earlier of the two; any other
+            // merges into it and waits (P9).
+            Some(not_before) if word.urgency() == Urgency::Urgent => {
+                *not_before = due.min(*not_before);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Puts a waiting target where it belongs in the store, and its word in accord with that.
+    /// False if the word has changed meanwhile: look again.
+    pub(super) fn place(&mut self, index: u32, word: Word) -> bool {
+        let now = self.state.now;
+        let Some(node) = self.node(index) else { return true };
+        let Some(detail) = self.detail_or_new(index) else { return true };
+        let (at, held) = detail.start();
+        // Due already: only a slot or a handler is missing, and no request brings those.
+        let due = if held || at <= now { Tick::NOW } else { detail.due.earliest() };
+        self.restore(index);
+        node.word.settle(word, due).is_ok()
+    }
+
+    /// Puts a waiting target where it belongs in the store.
+    fn restore(&mut self, index: u32) {
+        let Some(record) = self.record(index) else { return };
+        let entry = record.entry();
+        let Some(detail) = &mut record.detail else { return };
+        let (at, _) = detail.start();
+        let from = std::mem::replace(&mut detail.may_start, at);
+        show(&detail.extras.vitals.next_due, at.as_micros());
+        self.state.starts.set(entry, from, at);
+    }
+
+    /// Takes a target out of the store of starts.
+    pub(super) fn unplace(&mut self, index: u32) {
+        let Some(record) = self.record(index) else { return };
+        let entry = record.entry();
+        let Some(detail) = &mut record.detail else { return };
+        let from = std::mem::replace(&mut detail.may_start, Tick::NEVER);
+        show(&detail.extras.vitals.next_due, Tick::NEVER.as_micros());
+        self.state.starts.set(entry, from, Tick::NEVER);
+    }
+
+    /// Someone discarded the wake that waited: what was remembered of it is void. Its payload
+    /// goes along; what a wake that came since has put beside it, too.
+    fn forget(&mut self, index: u32, word: Word) {
+        let Some(detail) = self.detail(index) else { return };
+        detail.forget_wake();
+        if !word.is_running() {
+            detail.hold.attempt = 0;
+            show(&detail.extras.vitals.attempts, 0);
+        }
+        if !word.has_wake() {
+            let payload = detail.extras.payload.swap(None);
+            self.shared.discard(payload);
+        }
+        self.unplace(index);
+    }
+
+    /// Takes the latest command, if there is one.
+    fn obey(&mut self, index: u32) {
+        let Some(extras) = self.node(index).and_then(|node| node.extras()) else { return };
+        let Some(command) = extras.command.swap(None) else { return };
+        if self.state.stopped || self.shared.gate.load().is_closed() {
+            return;
+        }
+        let Some(detail) = self.detail_or_new(index) else { return };
+        let old = detail.cadence;
+        let new = match *command {
+            Command::NoBeat => None,
+            Command::Beat { cadence, asked_at } => Some(match old {
+                Some(same) if same.cadence == cadence => same,
+                _ => {
+                    let last = old.and_then(|old| old.last);
+                    let next = cadence.next_in_phase(asked_at).unwrap_or_else(|| match last {
+                        Some(last) => cadence.after(last).max(asked_at),
+                        None => cadence.after(asked_at),
+                    });
+                    Beating { cadence, next, last }
+                }
+            }),
+        };
+        self.set_beating(index, new);
+    }
+
+    /// A target was removed. It goes when its last run has ended, and so may its successor.
+    pub(super) fn retire(&mut self, index: u32, word: Word) {
+        self.unplace(index);
+        self.set_beating(index, None);
+        let blocked = self.detail(index).is_some_and(|detail| detail.blocked);
+        if word.is_running() || blocked {
+            return;
+        }
+        let Some(record) = self.state.records.get_mut(index as usize).and_then(Option::take) else {
+            return;
+        };
+        let successor = record.detail.as_ref().and_then(|detail| detail.successor);
+        self.shared.registry.collect(&record.node);
+        self.shared.discard(record);
+        if let Some(successor) = successor {
+            self.state.blocked.remove(&successor);
+            let now = self.state.now;
+            if let Some(detail) = self.detail(successor) {
+                detail.blocked = false;
+                detail.due.no_sooner(now); // it could not start before this instant
+            }
+            self.look(successor as usize);
+        }
+    }
+}

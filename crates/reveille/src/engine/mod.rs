@@ -1,0 +1,351 @@
+//! The engine: plain single-owner code that says what to run and when to call again.
+//!
+//! It has no thread and never sleeps; `now` is an argument. A driver is a page around it:
+//!
+//! ```text
+//!   loop {
+//!       engine.turn(now)                          collect news, endings, beats
+//!       while let Some(run) = engine.next_run()   start what is due, oldest first
+//!       sleep until engine.arm()                  what must be armed is a function of state
+//!   }
+//! ```
+//!
+//! A turn takes the deadline slot first and collects second, so that what arrives meanwhile
+//! leaves a deadline behind. It then notes the handler, before it looks at any news: what it
+//! already held is moved by an install that it notes, what it drains now counts as requested after
+//! it. Then endings, then news, then beats; starts come last.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `look` | what becomes of a target's word: installs, news, cancels, removals |
+//! | `beats` | cadences |
+//! | `start` | which run starts next |
+//! | `finish` | what an outcome means: the three classes, floors, backoff, giving up |
+//! | `record`, `timers` | what is remembered |
+
+mod beats;
+mod finish;
+mod look;
+mod record;
+mod start;
+mod timers;
+
+use crate::fault::Place;
+use crate::hub::Key;
+use crate::merge::Merge;
+use crate::node::Node;
+use crate::reasons::Reasons;
+use crate::shared::{BoxedHandler, Ring, Shared, lock};
+use record::{Detail, Record};
+use reveille_core::sync::{Arc, Ordering};
+use reveille_core::{Entry, Generation, Tick};
+use std::collections::BTreeSet;
+use std::fmt;
+use timers::Timers;
+
+/// Where the engine's state is.
+pub(crate) enum Seat<K: Key, R: Reasons, P: Merge> {
+    /// No driver has it.
+    Free(Box<State<K, R, P>>),
+    /// A driver has it.
+    Taken,
+}
+
+/// The hub has a driver already: one drives, and hands over when it is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlreadyDriven;
+
+impl fmt::Display for AlreadyDriven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the hub has a driver already")
+    }
+}
+
+impl std::error::Error for AlreadyDriven {}
+
+/// All that the engine remembers between two turns.
+pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
+    records: Vec<Option<Record<K, P>>>,
+    created: u64,
+    /// When waiting targets may start.
+    starts: Timers,
+    /// When cadences beat.
+    beats: Timers,
+    /// When runs pass their limit.
+    limits: Timers,
+    running: BTreeSet<u32>,
+    /// Targets that wait for a removed one of the same key.
+    blocked: BTreeSet<u32>,
+    /// Runs that count against `max_active`.
+    active: usize,
+    /// The handler, as noted.
+    entry: Option<Arc<Entry<BoxedHandler<K, R, P>>>>,
+    generation: Generation,
+    now: Tick,
+    stopped: bool,
+    news: Vec<usize>,
+}
+
+impl<K: Key, R: Reasons, P: Merge> Default for State<K, R, P> {
+    fn default() -> Self {
+        Self {
+            records: Vec::new(),
+            created: 0,
+            starts: Timers::default(),
+            beats: Timers::default(),
+            limits: Timers::default(),
+            running: BTreeSet::new(),
+            blocked: BTreeSet::new(),
+            active: 0,
+            entry: None,
+            generation: Generation::NONE,
+            now: Tick::NOW,
+            stopped: false,
+            news: Vec::new(),
+        }
+    }
+}
+
+/// The engine of one hub, in the hands of its one driver.
+///
+/// Dropping it, at any moment, leaves the hub consistent: another may be attached and goes on. Runs
+/// that were handed out go on too.
+///
+/// ```
+/// use reveille::{Builder, ManualClock, Outcome, Reveille, Run, Tick, Wake};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new();
+/// let hub: Reveille<&str> = Builder::new().clock(clock.clone()).build()?;
+/// let mut engine = hub.engine()?;
+/// hub.install(|_: &Run<&str>| Outcome::ran())?.keep();
+/// hub.wake("main", Wake::within(Duration::from_secs(5)));
+///
+/// engine.turn(Tick::NOW);
+/// assert!(engine.next_run().is_none(), "not due yet");
+/// clock.advance_to(engine.deadline());
+/// engine.turn(engine.deadline());
+/// let run = engine.next_run().expect("it is due");
+/// assert_eq!(*run.key(), "main");
+/// run.execute();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping the engine leaves its hub without a driver"]
+pub struct Engine<K: Key = String, R: Reasons = (), P: Merge = ()> {
+    shared: Arc<Shared<K, R, P>>,
+    /// Out of its seat; taken only by `drop`.
+    state: Box<State<K, R, P>>,
+}
+
+impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
+    pub(crate) fn attach(shared: &Arc<Shared<K, R, P>>) -> Result<Self, AlreadyDriven> {
+        match std::mem::replace(&mut *lock(&shared.seat), Seat::Taken) {
+            Seat::Free(state) => Ok(Self { shared: Arc::clone(shared), state }),
+            Seat::Taken => Err(AlreadyDriven),
+        }
+    }
+
+    /// Has `ring` called whenever the driver would oversleep (see [`doze`](Self::doze)).
+    pub fn set_ring(&self, ring: impl Ring) {
+        self.shared.ringer.store(Some(Arc::new(Box::new(ring))));
+    }
+
+    /// One step at instant `now`: collects what arrived, notes installs, beats.
+    ///
+    /// An instant before that of an earlier turn counts as that one. Allocates for targets
+    /// that wake for the first time; costs O(news), plus O(waiting) after an install.
+    pub fn turn(&mut self, now: Tick) {
+        self.observe(now);
+        self.beat_what_is_due();
+        self.pass_limits();
+    }
+
+    /// A turn without beats: all that was asked for up to here is taken in, at `now`.
+    ///
+    /// For drivers on virtual time that apply several steps at one instant.
+    pub fn observe(&mut self, now: Tick) {
+        // Take first, collect second.
+        self.shared.deadline.take();
+        let state = &mut self.state;
+        state.now = state.now.max(now);
+        self.shared.times.last_turn.store(state.now.as_micros(), Ordering::Relaxed);
+        self.shared.tallies.turns.add(1);
+        self.note();
+        let mut news = std::mem::take(&mut self.state.news);
+        self.shared.ready.drain(&mut news);
+        self.adopt();
+        for &index in &news {
+            self.collect_ending(index);
+        }
+        for &index in &news {
+            self.look(index);
+        }
+        news.clear();
+        self.state.news = news;
+        self.note_stop();
+    }
+
+    /// When to call [`turn`](Self::turn) again at the latest, from state alone: the next beat,
+    /// start or run limit. [`Tick::NEVER`] if nothing but news can make it necessary.
+    pub fn deadline(&self) -> Tick {
+        let state = &self.state;
+        let start = if self.can_start() { state.starts.earliest() } else { Tick::NEVER };
+        start.min(state.beats.earliest()).min(state.limits.earliest())
+    }
+
+    /// Arms the deadline slot with [`deadline`](Self::deadline), and returns the earliest instant
+    /// that anybody has asked for.
+    pub fn arm(&self) -> Tick {
+        self.shared.deadline.request(self.deadline());
+        self.shared.deadline.peek()
+    }
+
+    /// The driver is about to sleep until `until`: from here on, whoever asks for something
+    /// sooner rings. False if somebody has already: do not sleep.
+    ///
+    /// Without a handler no wake could start anything, so wakes do not ring; installs, commands
+    /// and stops always do.
+    #[must_use = "if somebody asked for something sooner, do not sleep"]
+    pub fn doze(&self, until: Tick) -> bool {
+        self.shared.bell.doze(if self.handler().is_some() { until } else { Tick::NOW });
+        let sleeps = self.shared.deadline.peek() >= until;
+        if !sleeps {
+            self.rise();
+        }
+        sleeps
+    }
+
+    /// The driver is awake again.
+    pub fn rise(&self) {
+        self.shared.bell.rise();
+    }
+
+    /// Runs in flight past their limit: each has a worker that is to be replaced.
+    pub fn overrunning(&self) -> usize {
+        self.state.running.len() - self.state.active
+    }
+
+    /// Whether the hub has stopped and no run is in flight: the driver's work is done.
+    pub fn is_finished(&self) -> bool {
+        self.state.stopped && self.state.running.is_empty()
+    }
+
+    /// Runs in flight that count against `max_active`.
+    pub fn active(&self) -> usize {
+        self.state.active
+    }
+
+    fn handler(&self) -> Option<&Arc<Entry<BoxedHandler<K, R, P>>>> {
+        self.state.entry.as_ref().filter(|entry| entry.handler().is_some())
+    }
+
+    fn can_start(&self) -> bool {
+        self.state.active < self.shared.policy.max_active.get() && self.handler().is_some()
+    }
+
+    fn record(&mut self, index: u32) -> Option<&mut Record<K, P>> {
+        self.state.records.get_mut(index as usize)?.as_mut()
+    }
+
+    fn node(&self, index: u32) -> Option<Arc<Node<K, P>>> {
+        let record = self.state.records.get(index as usize)?.as_ref()?;
+        Some(Arc::clone(&record.node))
+    }
+
+    /// The detail of a target that has one.
+    fn detail(&mut self, index: u32) -> Option<&mut Detail<K, P>> {
+        self.record(index)?.detail.as_deref_mut()
+    }
+
+    /// The detail of a target, made now if it has none; renewed for the handler as noted.
+    fn detail_or_new(&mut self, index: u32) -> Option<&mut Detail<K, P>> {
+        let generation = self.state.generation;
+        let record = self.record(index)?;
+        let node = &record.node;
+        let detail =
+            record.detail.get_or_insert_with(|| Box::new(Detail::new(node.extras_or_new())));
+        detail.hold.renew(generation);
+        Some(detail)
+    }
+
+    /// Takes in the targets that were created, in the order of their creation.
+    fn adopt(&mut self) {
+        for node in self.shared.registry.newcomers() {
+            let index = node.index;
+            let place = index as usize;
+            if self.state.records.len() <= place {
+                self.state.records.resize_with(place + 1, || None);
+            }
+            self.state.created += 1;
+            let created = self.state.created;
+            let extras = node.extras();
+            self.state.records[place] = Some(Record { node, created, detail: None });
+            let predecessor = extras.and_then(|extras| extras.predecessor.swap(None));
+            if let Some(predecessor) = predecessor {
+                self.wait_for(index, predecessor);
+            }
+            self.look(place);
+        }
+    }
+
+    /// A target whose key a removed one still holds waits until that one's last run has ended.
+    fn wait_for(&mut self, index: u32, predecessor: Arc<Node<K, P>>) {
+        let same = self.node(predecessor.index).is_some_and(|n| Arc::ptr_eq(&n, &predecessor));
+        let holds = same
+            && (predecessor.word.load().is_running()
+                || self.detail(predecessor.index).is_some_and(|detail| detail.blocked));
+        if holds {
+            if let Some(detail) = self.detail_or_new(predecessor.index) {
+                detail.successor = Some(index);
+            }
+            if let Some(detail) = self.detail_or_new(index) {
+                detail.blocked = true;
+            }
+            self.state.blocked.insert(index);
+        }
+        self.shared.discard(predecessor);
+    }
+
+    /// A stopped hub has no starts and no cadences; runs in flight are still collected.
+    fn note_stop(&mut self) {
+        if self.state.stopped || !self.shared.gate.load().is_closed() {
+            return;
+        }
+        self.state.stopped = true;
+        self.state.starts.clear();
+        self.state.beats.clear();
+        for record in self.state.records.iter_mut().flatten() {
+            if let Some(detail) = &mut record.detail {
+                detail.cadence = None;
+                detail.may_start = Tick::NEVER;
+            }
+        }
+    }
+
+    /// The engine's own code panicked: its state may be half-changed, so the hub stops, loudly,
+    /// and refuses (P18).
+    pub(crate) fn give_up(&self, message: String) {
+        self.shared.stop(None);
+        self.shared.fault(Place::Engine, message);
+    }
+}
+
+impl<K: Key, R: Reasons, P: Merge> Drop for Engine<K, R, P> {
+    fn drop(&mut self) {
+        self.shared.ringer.store(None);
+        self.shared.bell.rise();
+        let state = std::mem::take(&mut self.state);
+        *lock(&self.shared.seat) = Seat::Free(state);
+    }
+}
+
+impl<K: Key, R: Reasons, P: Merge> fmt::Debug for Engine<K, R, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("now", &self.state.now)
+            .field("generation", &self.state.generation)
+            .field("active", &self.state.active)
+            .field("deadline", &self.deadline())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,198 @@
+//! What the engine remembers of a target.
+
+use super::timers::Entry;
+use crate::cadence::Cadence;
+use crate::node::{Extras, Node};
+use reveille_core::completion::RunNumber;
+use reveille_core::pending::Taken;
+use reveille_core::sync::Arc;
+use reveille_core::{Generation, Tick};
+
+pub(super) struct Record<K, P> {
+    pub(super) node: Arc<Node<K, P>>,
+    pub(super) created: u64,
+    /// Nothing for a target that never had a wake or a cadence.
+    pub(super) detail: Option<Box<Detail<K, P>>>,
+}
+
+impl<K, P> Record<K, P> {
+    pub(super) fn entry(&self) -> Entry {
+        Entry { created: self.created, index: self.node.index }
+    }
+}
+
+/// The wake that waits lives in the target's word; here is when it may start, and why not sooner.
+pub(super) struct Detail<K, P> {
+    pub(super) extras: Arc<Extras<K, P>>,
+    pub(super) due: Due,
+    /// Where the target stands in the store of starts; never: not in it.
+    pub(super) may_start: Tick,
+    pub(super) hold: Hold,
+    /// To where an install has moved what waits behind a run; never: it has not.
+    pub(super) moved_behind: Tick,
+    /// The beats in the wake that waits, and the instant of the last.
+    pub(super) beats: u64,
+    pub(super) last_beat: Option<Tick>,
+    /// One of them passed unserved, so that under [`Missed::Delay`](crate::Missed::Delay) the
+    /// cadence counts on from the next start.
+    pub(super) passed: bool,
+    pub(super) cadence: Option<Beating>,
+    pub(super) run: Option<InFlight<P>>,
+    /// A removed target of the same key still runs.
+    pub(super) blocked: bool,
+    /// The target that waits for this one's last run.
+    pub(super) successor: Option<u32>,
+}
+
+impl<K, P> Detail<K, P> {
+    pub(super) fn new(extras: Arc<Extras<K, P>>) -> Self {
+        Self {
+            extras,
+            due: Due::NONE,
+            may_start: Tick::NEVER,
+            hold: Hold::default(),
+            moved_behind: Tick::NEVER,
+            beats: 0,
+            last_beat: None,
+            passed: false,
+            cadence: None,
+            run: None,
+            blocked: false,
+            successor: None,
+        }
+    }
+
+    /// When the wake that waits may start, and whether no request could start it sooner.
+    pub(super) fn start(&self) -> (Tick, bool) {
+        if self.blocked {
+            return (Tick::NEVER, true);
+        }
+        let due = self.due.earliest();
+        let at = self.hold.not_before.unwrap_or(due).max(self.hold.floor);
+        (at, self.hold.not_before.is_some() || at > due)
+    }
+
+    /// The wake that waited was taken or discarded: what was remembered of it is void.
+    pub(super) fn forget_wake(&mut self) {
+        self.due = Due::NONE;
+        self.hold.not_before = None;
+        self.moved_behind = Tick::NEVER;
+        self.beats = 0;
+        self.last_beat = None;
+        self.passed = false;
+    }
+}
+
+/// What holds a target back, and for which handler: for a newer one it counts for nothing (P9).
+#[derive(Clone, Copy)]
+pub(super) struct Hold {
+    generation: Generation,
+    /// No start before this.
+    pub(super) floor: Tick,
+    /// The wake's own deferral.
+    pub(super) not_before: Option<Tick>,
+    /// Failures in a row.
+    pub(super) failures: u32,
+    /// Starts of the wake that waits or runs.
+    pub(super) attempt: u32,
+}
+
+impl Default for Hold {
+    fn default() -> Self {
+        let generation = Generation::NONE;
+        Self { generation, floor: Tick::NOW, not_before: None, failures: 0, attempt: 0 }
+    }
+}
+
+impl Hold {
+    /// Under `generation` a new handler starts clean.
+    pub(super) fn renew(&mut self, generation: Generation) {
+        if self.generation != generation {
+            *self = Self { generation, ..Self::default() };
+        }
+    }
+}
+
+/// When the wake that waits is due, in three parts: an install moves requests of earlier
+/// instants, and each of them once (P9).
+#[derive(Clone, Copy)]
+pub(super) struct Due {
+    /// Requests that an install has moved.
+    moved: Tick,
+    /// Other requests of earlier instants.
+    older: Tick,
+    /// Requests of the instant `fresh_at`.
+    fresh: Tick,
+    fresh_at: Tick,
+}
+
+impl Due {
+    pub(super) const NONE: Self =
+        Self { moved: Tick::NEVER, older: Tick::NEVER, fresh: Tick::NEVER, fresh_at: Tick::NOW };
+
+    pub(super) fn earliest(self) -> Tick {
+        self.moved.min(self.older).min(self.fresh)
+    }
+
+    fn age(&mut self, now: Tick) {
+        if self.fresh_at != now {
+            self.older = self.older.min(self.fresh);
+            (self.fresh, self.fresh_at) = (Tick::NEVER, now);
+        }
+    }
+
+    /// A request at `now` for `due`.
+    pub(super) fn add(&mut self, now: Tick, due: Tick) {
+        self.age(now);
+        self.fresh = self.fresh.min(due);
+    }
+
+    /// A request before now for `due`.
+    pub(super) fn add_older(&mut self, due: Tick) {
+        self.older = self.older.min(due);
+    }
+
+    /// A request for `due` that an install has moved.
+    pub(super) fn add_moved(&mut self, due: Tick) {
+        self.moved = self.moved.min(due);
+    }
+
+    /// Nothing waits for an instant before `now` any more.
+    pub(super) fn no_sooner(&mut self, now: Tick) {
+        for due in [&mut self.moved, &mut self.older, &mut self.fresh] {
+            *due = now.max(*due);
+        }
+    }
+
+    /// An install at `now`: requests before it that no install has moved start no sooner than
+    /// `earliest`.
+    pub(super) fn move_older(&mut self, now: Tick, earliest: Tick) {
+        self.age(now);
+        if self.older < earliest {
+            self.moved = self.moved.min(earliest);
+            self.older = Tick::NEVER;
+        }
+    }
+}
+
+/// A cadence in force.
+#[derive(Clone, Copy)]
+pub(super) struct Beating {
+    pub(super) cadence: Cadence,
+    pub(super) next: Tick,
+    pub(super) last: Option<Tick>,
+}
+
+/// A run in flight.
+pub(super) struct InFlight<P> {
+    pub(super) number: RunNumber,
+    pub(super) generation: Generation,
+    pub(super) taken: Taken,
+    pub(super) payload: Option<Arc<P>>,
+    pub(super) beats: u64,
+    pub(super) last_beat: Option<Tick>,
+    /// Where it stands in the store of run limits.
+    pub(super) limit: Tick,
+    /// Past its limit: it no longer counts against `max_active`.
+    pub(super) overran: bool,
+}

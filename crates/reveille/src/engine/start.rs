@@ -1,0 +1,117 @@
+//! Which run starts next.
+
+use super::Engine;
+use super::record::{Beating, InFlight};
+use crate::hub::Key;
+use crate::merge::Merge;
+use crate::node::show;
+use crate::policy::Missed;
+use crate::reasons::Reasons;
+use crate::run::{Facts, Run};
+use reveille_core::Tick;
+use reveille_core::sync::{Arc, Ordering};
+
+impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
+    /// Starts the next run that is due at the instant of the last turn: oldest first, ties by
+    /// creation of the target. `None` if nothing is due, no handler is installed, or
+    /// `max_active` runs are in flight.
+    ///
+    /// The driver calls it until it returns `None`, and calls [`Run::execute`] on what it returns.
+    pub fn next_run(&mut self) -> Option<Run<K, R, P>> {
+        while self.can_start() {
+            let (at, index) = self.state.starts.first()?;
+            if at > self.state.now {
+                return None;
+            }
+            if let Some(run) = self.begin(index) {
+                return Some(run);
+            }
+        }
+        None
+    }
+
+    /// Starts a run of this target, or takes it from the front of the store.
+    fn begin(&mut self, index: u32) -> Option<Run<K, R, P>> {
+        let entry = Arc::clone(self.handler()?);
+        let node = self.node(index)?;
+        let now = self.state.now;
+        let (limit, missed) = (self.shared.policy.run_limit, self.shared.policy.missed);
+        // The gate first: a stop that closes it from here on counts this run as in flight.
+        if !self.shared.gate.enter() {
+            self.note_stop();
+            return None;
+        }
+        let Ok(taken) = node.word.begin() else {
+            // Cancelled, removed or stopped: look, which takes it from the front.
+            self.shared.leave_gate();
+            self.look(index as usize);
+            return None;
+        };
+        let Some(number) = node.completion.start() else {
+            // Only the driver starts and collects, so a run of this target would have to be in
+            // flight, and then the word would not have begun.
+            unreachable!("word and completion disagree: {:?} {:?}", node.word, node.completion);
+        };
+        self.unplace(index);
+        let Some(detail) = self.detail_or_new(index) else {
+            unreachable!("the node of this record was found above")
+        };
+        detail.hold.attempt = detail.hold.attempt.saturating_add(1);
+        let payload = detail.extras.payload.swap(None);
+        let (beats, last_beat, passed) = (detail.beats, detail.last_beat, detail.passed);
+        let limit = limit.map_or(Tick::NEVER, |limit| now + limit);
+        let attempt = detail.hold.attempt;
+        detail.forget_wake();
+        detail.run = Some(InFlight {
+            number,
+            generation: entry.generation(),
+            taken,
+            payload: payload.clone(),
+            beats,
+            last_beat,
+            limit,
+            overran: false,
+        });
+        let vitals = &detail.extras.vitals;
+        show(&vitals.attempts, u64::from(attempt));
+        show(&vitals.runs, vitals.runs.load(Ordering::Relaxed) + 1);
+        let stood_for = beats.saturating_sub(1);
+        show(&vitals.missed, vitals.missed.load(Ordering::Relaxed) + stood_for);
+        if missed == Missed::Delay
+            && passed
+            && let Some(beating) = detail.cadence
+        {
+            let next = beating.cadence.after(now);
+            self.set_beating(index, Some(Beating { next, last: Some(now), ..beating }));
+        }
+        if let Some(record) = self.record(index) {
+            let place = record.entry();
+            self.state.limits.set(place, Tick::NEVER, limit);
+        }
+        self.state.running.insert(index);
+        self.state.active += 1;
+        self.shared.tallies.started.add(1);
+        self.shared.tallies.missed.add(stood_for);
+        let (reasons, urgency) = (taken.reasons, taken.urgency);
+        let facts = Facts { reasons, urgency, attempt, beats, last_beat, started: now };
+        let shared = Arc::clone(&self.shared);
+        Some(Run { shared, node, entry, number, facts, payload, ended: false })
+    }
+
+    /// Runs past their limit give up their place among the active ones (P10).
+    pub(super) fn pass_limits(&mut self) {
+        while let Some((at, index)) = self.state.limits.first()
+            && at <= self.state.now
+        {
+            let Some(record) = self.record(index) else { return };
+            let entry = record.entry();
+            if let Some(run) = record.detail.as_mut().and_then(|detail| detail.run.as_mut()) {
+                run.limit = Tick::NEVER;
+                run.overran = true;
+            }
+            self.state.limits.set(entry, at, Tick::NEVER);
+            self.state.active -= 1;
+            self.shared.tallies.overran.add(1);
+        }
+    }
+}

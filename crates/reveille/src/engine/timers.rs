@@ -1,0 +1,51 @@
+use reveille_core::Tick;
+use std::collections::BTreeSet;
+
+/// A timer store: targets by instant, earliest first, among equals by creation.
+///
+/// A `BTreeSet`, by measurement: see `docs/decisions/0002-timer-store.md`. Each target stands in
+/// it at most once, at an instant that its record keeps, so that moving it is a removal and an
+/// insertion.
+#[derive(Default)]
+pub(super) struct Timers(BTreeSet<(Tick, u64, u32)>);
+
+/// A target as the timers know it: its rank in the order of creation, and its index.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) created: u64,
+    pub(super) index: u32,
+}
+
+impl Timers {
+    /// Moves `entry` from instant to instant; [`Tick::NEVER`] is not in the store.
+    pub(super) fn set(&mut self, entry: Entry, from: Tick, to: Tick) {
+        if from == to {
+            return;
+        }
+        if from != Tick::NEVER {
+            self.0.remove(&(from, entry.created, entry.index));
+        }
+        if to != Tick::NEVER {
+            self.0.insert((to, entry.created, entry.index));
+        }
+    }
+
+    /// The earliest instant, and whose it is.
+    pub(super) fn first(&self) -> Option<(Tick, u32)> {
+        self.0.first().map(|&(at, _, index)| (at, index))
+    }
+
+    /// The earliest instant, or never.
+    pub(super) fn earliest(&self) -> Tick {
+        self.first().map_or(Tick::NEVER, |(at, _)| at)
+    }
+
+    /// All targets in the store.
+    pub(super) fn indices(&self) -> Vec<u32> {
+        self.0.iter().map(|&(_, _, index)| index).collect()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}

@@ -1,0 +1,335 @@
+use crate::clock::{Clock, MonotonicClock};
+use crate::counters::Counters;
+use crate::driver::thread::{DriveError, Driver};
+use crate::engine::{AlreadyDriven, Engine};
+use crate::fault::Fault;
+use crate::merge::Merge;
+use crate::policy::{Policy, PolicyError};
+use crate::reasons::Reasons;
+use crate::registry::Full;
+use crate::run::Handler;
+use crate::shared::{self, BoxedHandler, Shared};
+use crate::snapshot::Snapshot;
+use crate::stop::StopTicket;
+use crate::target::Target;
+use crate::wake::{Refusal, Refused, Rejected, Wake, Woken};
+use reveille_core::sync::{Arc, Ordering};
+use reveille_core::{Disposal, Generation, Tick};
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::Hash;
+use std::time::Duration;
+
+/// What a target can be called by. Implemented for all such types.
+///
+/// `Hash` and `Eq` are called on the threads that look keys up, never on the driver's.
+pub trait Key: Eq + Hash + Clone + Send + Sync + 'static {}
+
+impl<T: Eq + Hash + Clone + Send + Sync + 'static> Key for T {}
+
+/// A hub: one scheduler with one handler slot, many targets, one driver. Cheap to clone.
+///
+/// `K` is what targets are called by, `R` the [`Reasons`] of wakes, `P` the payload ([`Merge`])
+/// that they may carry. Dropping the last clone stops the hub; targets and registrations do not
+/// keep it going.
+pub struct Reveille<K: Key = String, R: Reasons = (), P: Merge = ()> {
+    shared: Arc<Shared<K, R, P>>,
+}
+
+/// Makes a hub: its [`Policy`], its clock, and who is told of faults.
+#[must_use = "a builder does nothing until `build` or `start`"]
+pub struct Builder {
+    policy: Policy,
+    clock: Box<dyn Clock>,
+    observer: Option<Box<dyn Fn(&Fault) + Send + Sync>>,
+}
+
+impl Builder {
+    /// The default policy on the system's monotonic clock.
+    pub fn new() -> Self {
+        Self { policy: Policy::default(), clock: Box::new(MonotonicClock::new()), observer: None }
+    }
+
+    /// Changes the policy: `builder.policy(|p| p.max_active = n)`.
+    pub fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
+        change(&mut self.policy);
+        self
+    }
+
+    /// Takes time from `clock`.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Calls `observer` for each panic of user code that was contained (P18), on the thread on
+    /// which it happened. It must not block; its own panics are counted.
+    pub fn on_fault(mut self, observer: impl Fn(&Fault) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// A hub without a driver: nothing runs until something drives it. See
+    /// [`Reveille::drive`] and [`Reveille::engine`].
+    ///
+    /// # Errors
+    /// What is wrong with the policy.
+    pub fn build<K: Key, R: Reasons, P: Merge>(self) -> Result<Reveille<K, R, P>, PolicyError> {
+        self.policy.validate()?;
+        let shared = Shared::new(self.policy, self.clock, self.observer);
+        Ok(Reveille { shared: Arc::new(shared) })
+    }
+
+    /// A hub driven by a thread of its own, until it is stopped.
+    ///
+    /// # Errors
+    /// What is wrong with the policy, or why the thread could not be started.
+    pub fn start<K: Key, R: Reasons, P: Merge>(self) -> Result<Reveille<K, R, P>, StartError> {
+        let hub = self.build().map_err(StartError::Policy)?;
+        hub.drive().map_err(StartError::Drive)?.detach();
+        Ok(hub)
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+/// Why a hub could not be started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The policy cannot hold.
+    Policy(PolicyError),
+    /// Its driver could not be started.
+    Drive(DriveError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Policy(error) => error.fmt(f),
+            Self::Drive(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
+    /// A hub with the default policy, driven by a thread of its own.
+    ///
+    /// # Errors
+    /// If the thread could not be started.
+    pub fn start() -> Result<Self, StartError> {
+        Builder::new().start()
+    }
+
+    /// Another user handle to the hub of a run.
+    pub(crate) fn share(shared: &Arc<Shared<K, R, P>>) -> Self {
+        shared.handles.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::clone(shared) }
+    }
+
+    /// Installs `handler`, whatever was installed before, and owns it (P1, P2).
+    ///
+    /// Targets that waited start one coalesce window from now at the soonest; what is requested
+    /// from here on has its own due. Lock-free; allocates.
+    ///
+    /// # Errors
+    /// The handler, if the hub has stopped.
+    pub fn install<H: Handler<K, R, P>>(
+        &self,
+        handler: H,
+    ) -> Result<Registration<K, R, P>, Rejected<Box<dyn Handler<K, R, P>>>> {
+        let handler: BoxedHandler<K, R, P> = Box::new(handler);
+        match reveille_core::Registration::install(&self.shared, handler) {
+            Ok(inner) => Ok(Registration { inner }),
+            Err(closed) => Err(Rejected { refusal: Refusal::Stopped, value: closed.0 }),
+        }
+    }
+
+    /// The target of `key`, found or created. Takes a lock when it creates.
+    ///
+    /// # Errors
+    /// The key, if the hub has stopped or has as many targets as its policy allows.
+    pub fn target(&self, key: K) -> Result<Target<K, R, P>, Rejected<K>> {
+        if self.shared.gate.load().is_closed() {
+            return Err(Rejected { refusal: Refusal::Stopped, value: key });
+        }
+        match self.shared.registry.find_or_create(key) {
+            Ok(node) => {
+                // Registered first, checked second: stop closes all targets it finds, and one
+                // that it did not find sees the closed gate here.
+                if self.shared.gate.load().is_closed() {
+                    let _ = self.shared.close(&node); // it may have found it after all
+                }
+                Ok(Target::new(Arc::clone(&self.shared), node))
+            }
+            Err(Full(key)) => Err(Rejected { refusal: Refusal::TooManyTargets, value: key }),
+        }
+    }
+
+    /// The target of `key`, if there is one.
+    pub fn find<Q>(&self, key: &Q) -> Option<Target<K, R, P>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let node = self.shared.registry.find(key)?;
+        Some(Target::new(Arc::clone(&self.shared), node))
+    }
+
+    /// Wakes the target of `key`, found or created. A [`Target`] does the same without the
+    /// look-up.
+    pub fn wake(&self, key: K, wake: Wake<R, P>) -> Woken<P> {
+        self.shared.tallies.accepted(1);
+        let mut key = key;
+        let refusal = loop {
+            let target = match self.target(key) {
+                Ok(target) => target,
+                Err(rejected) => break rejected.refusal,
+            };
+            match target.attempt(&wake) {
+                Ok(woken) => return woken,
+                // Removed between look-up and wake: look it up anew.
+                Err(Refusal::Removed) => key = target.key().clone(),
+                Err(refusal) => break refusal,
+            }
+        };
+        self.shared.tallies.refused.add(1);
+        Woken::Refused(Refused { refusal, payload: wake.payload })
+    }
+
+    /// Stops the hub now (P13): nothing starts any more, what waits is discarded, runs in
+    /// flight go on without effect. Never waits; callable from anywhere, also from inside a
+    /// run. Idempotent: every caller's ticket has the same report.
+    pub fn stop(&self) -> StopTicket {
+        self.shared.stop(None);
+        shared::ticket(&self.shared)
+    }
+
+    /// Stops the hub as [`stop`](Self::stop) does; the report waits for the runs in flight, at
+    /// most `limit`. A later `stop` cuts that short.
+    pub fn drain(&self, limit: Duration) -> StopTicket {
+        self.shared.stop(Some(limit));
+        shared::ticket(&self.shared)
+    }
+
+    /// Whether the hub has stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.shared.gate.load().is_closed()
+    }
+
+    /// The generation of the handler that is installed, if one is.
+    pub fn handler(&self) -> Option<Generation> {
+        let entry = self.shared.slot.load();
+        entry.handler().map(|_| entry.generation())
+    }
+
+    /// Now, on this hub's clock.
+    pub fn now(&self) -> Tick {
+        self.shared.now()
+    }
+
+    /// The policy, as built.
+    pub fn policy(&self) -> &Policy {
+        &self.shared.policy
+    }
+
+    /// The counters. Looks at every target to count what is pending.
+    pub fn counters(&self) -> Counters {
+        self.shared.tallies.read(self.shared.waiting())
+    }
+
+    /// The state of the hub and of each target, without stopping the world: each figure is
+    /// current for itself, together they may be torn.
+    pub fn snapshot(&self) -> Snapshot<K> {
+        Snapshot::of(&self.shared)
+    }
+
+    /// Drives the hub by a thread of its own and a pool of workers.
+    ///
+    /// # Errors
+    /// If the hub has a driver, its policy needs another one, or no thread could be started.
+    pub fn drive(&self) -> Result<Driver, DriveError> {
+        Driver::start(&self.shared)
+    }
+
+    /// The engine, for a driver of one's own, or for tests on virtual time.
+    ///
+    /// # Errors
+    /// If the hub has a driver.
+    pub fn engine(&self) -> Result<Engine<K, R, P>, AlreadyDriven> {
+        Engine::attach(&self.shared)
+    }
+}
+
+impl<K: Key, R: Reasons, P: Merge> Clone for Reveille<K, R, P> {
+    fn clone(&self) -> Self {
+        Self::share(&self.shared)
+    }
+}
+
+impl<K: Key, R: Reasons, P: Merge> Drop for Reveille<K, R, P> {
+    fn drop(&mut self) {
+        // AcqRel: the last one sees what the others did before theirs.
+        if self.shared.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.stop(None);
+        }
+    }
+}
+
+impl<K: Key, R: Reasons, P: Merge> fmt::Debug for Reveille<K, R, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reveille")
+            .field("slot", &self.shared.slot)
+            .field("gate", &self.shared.gate)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Ownership of an installed handler: dropping it removes the handler, if it is still current.
+///
+/// Disposing is idempotent, and a stale one changes nothing and is counted (P1).
+#[must_use = "dropping a registration removes its handler at once; `keep()` leaves it in"]
+pub struct Registration<K: Key = String, R: Reasons = (), P: Merge = ()> {
+    inner: reveille_core::Registration<Shared<K, R, P>>,
+}
+
+impl<K: Key, R: Reasons, P: Merge> Registration<K, R, P> {
+    /// The generation of this handler (P2).
+    pub fn generation(&self) -> Generation {
+        self.inner.generation()
+    }
+
+    /// Whether this handler is the one installed. May be outdated as soon as it returns.
+    pub fn is_current(&self) -> bool {
+        self.inner.is_current()
+    }
+
+    /// Removes the handler, if this generation is current, and says what it found. Runs in
+    /// flight go on. Idempotent, lock-free, callable from anywhere, also from inside a run.
+    pub fn dispose(&self) -> Disposal {
+        self.inner.dispose()
+    }
+
+    /// Leaves the handler in without a guard.
+    pub fn keep(self) -> Generation {
+        self.inner.keep()
+    }
+}
+
+impl<K: Key, R: Reasons, P: Merge> fmt::Debug for Registration<K, R, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}

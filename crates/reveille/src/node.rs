@@ -1,0 +1,234 @@
+//! What a hub shares about one target.
+
+use crate::cadence::Cadence;
+use crate::merge::Merge;
+use reveille_core::Tick;
+use reveille_core::completion::{Completion, Ending};
+use reveille_core::pending::Pending;
+use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, Ordering};
+
+/// One target: its words, its key, and a pointer to what only busy targets need.
+///
+/// Handles, runs, the map and the engine own it by `Arc`; only the ready bit goes by index.
+///
+/// | field | written by | read by |
+/// | --- | --- | --- |
+/// | `word` | anyone, by edges | anyone |
+/// | `completion` | driver, holder of the run | driver |
+/// | `extras` | whoever needs it first, once | anyone |
+/// | the rest | nobody | anyone |
+pub(crate) struct Node<K, P> {
+    pub(crate) word: Pending,
+    pub(crate) completion: Completion,
+    extras: ArcSwapOption<Extras<K, P>>,
+    pub(crate) index: u32,
+    /// Kept so that no table operation but a look-up by the user runs the user's `Hash`.
+    pub(crate) hash: u32,
+    pub(crate) key: K,
+}
+
+/// What a target needs once it has a cadence, a payload or a first run. One a target, for ever.
+pub(crate) struct Extras<K, P> {
+    /// The latest command that the driver has not taken: the latest wins.
+    pub(crate) command: ArcSwapOption<Command>,
+    /// The merged payload of the wake that waits. Put in before the word, taken after it.
+    pub(crate) payload: ArcSwapOption<P>,
+    /// The removed target of the same key whose last run must end first (P6).
+    pub(crate) predecessor: ArcSwapOption<Node<K, P>>,
+    /// Beats that each will be a run of its own. Whoever takes them out counts them.
+    pub(crate) owed: AtomicU64,
+    pub(crate) vitals: Vitals,
+}
+
+/// What the driver tells snapshots. Each word is current for itself; together they may be torn.
+#[derive(Default)]
+pub(crate) struct Vitals {
+    /// When the wake that waits may start; a tick.
+    pub(crate) next_due: AtomicU64,
+    /// When the next beat is; a tick, never without a cadence.
+    pub(crate) next_beat: AtomicU64,
+    /// When the last run ended; a tick.
+    pub(crate) ended_at: AtomicU64,
+    /// How it ended: a [`Last`](crate::Last) as a number, 0 for not at all.
+    pub(crate) last: AtomicU64,
+    /// Runs of the wake that waits or runs, so far.
+    pub(crate) attempts: AtomicU64,
+    /// Beats that runs stood for beyond their own, ever.
+    pub(crate) missed: AtomicU64,
+    /// Runs started, ever.
+    pub(crate) runs: AtomicU64,
+    /// Beats, ever.
+    pub(crate) beats: AtomicU64,
+}
+
+/// A word of [`Vitals`]: only the driver writes it, so stores suffice, and it orders nothing.
+pub(crate) fn show(word: &AtomicU64, value: u64) {
+    word.store(value, Ordering::Relaxed);
+}
+
+/// What a user asks of the driver about a target.
+pub(crate) enum Command {
+    Beat { cadence: Cadence, asked_at: Tick },
+    NoBeat,
+}
+
+impl<K, P> Extras<K, P> {
+    fn new() -> Self {
+        let vitals = Vitals::default();
+        show(&vitals.next_due, Tick::NEVER.as_micros());
+        show(&vitals.next_beat, Tick::NEVER.as_micros());
+        Self {
+            command: ArcSwapOption::empty(),
+            payload: ArcSwapOption::empty(),
+            predecessor: ArcSwapOption::empty(),
+            owed: AtomicU64::new(0),
+            vitals,
+        }
+    }
+}
+
+impl<K, P> Node<K, P> {
+    pub(crate) fn new(key: K, index: u32, hash: u32) -> Self {
+        Self {
+            word: Pending::new(),
+            completion: Completion::new(),
+            extras: ArcSwapOption::empty(),
+            index,
+            hash,
+            key,
+        }
+    }
+
+    /// The extras, if this target has any.
+    pub(crate) fn extras(&self) -> Option<Arc<Extras<K, P>>> {
+        self.extras.load_full()
+    }
+
+    /// The extras, made now if there are none. Lock-free; allocates the first time.
+    pub(crate) fn extras_or_new(&self) -> Arc<Extras<K, P>> {
+        if let Some(extras) = self.extras() {
+            return extras;
+        }
+        let new = Arc::new(Extras::new());
+        let none: Option<Arc<Extras<K, P>>> = None;
+        match &*self.extras.compare_and_swap(&none, Some(Arc::clone(&new))) {
+            Some(other) => Arc::clone(other),
+            None => new,
+        }
+    }
+
+    /// How many wakes wait here: the one in the word, and the beats that are owed.
+    pub(crate) fn waiting(&self) -> u64 {
+        let owed = self.extras().map_or(0, |extras| extras.owed.load(Ordering::Acquire));
+        u64::from(self.word.load().has_wake()) + owed
+    }
+
+    /// Takes out the beats that are owed: they are the caller's to count.
+    pub(crate) fn take_owed(&self) -> u64 {
+        self.extras().map_or(0, |extras| extras.owed.swap(0, Ordering::AcqRel))
+    }
+}
+
+impl<K, P: Merge> Extras<K, P> {
+    /// Merges `payload` behind what waits, for a request.
+    pub(crate) fn add_payload(&self, payload: &P) {
+        self.update_payload(|waiting| match waiting {
+            None => payload.clone(),
+            Some(earlier) => merged(earlier, payload),
+        });
+    }
+
+    /// Merges a payload that a run gave back in front of what came since.
+    pub(crate) fn give_back(&self, payload: &P) {
+        self.update_payload(|waiting| match waiting {
+            None => payload.clone(),
+            Some(later) => merged(payload, later),
+        });
+    }
+
+    /// Lock-free, apart from the user's `Merge` and the allocator; tries again when another
+    /// request of this target got in first.
+    fn update_payload(&self, next: impl Fn(Option<&P>) -> P) {
+        let mut seen = self.payload.load();
+        loop {
+            let new = Arc::new(next(seen.as_deref()));
+            let found = self.payload.compare_and_swap(&*seen, Some(new));
+            let same = match (&*found, &*seen) {
+                (None, None) => true,
+                (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                _ => false,
+            };
+            if same {
+                return;
+            }
+            seen = found;
+        }
+    }
+}
+
+fn merged<P: Merge>(earlier: &P, later: &P) -> P {
+    let mut merged = earlier.clone();
+    merged.merge(later.clone());
+    merged
+}
+
+/// How the last run of a target ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Last {
+    /// It ran.
+    Ran,
+    /// There was nothing to do.
+    Skipped,
+    /// Busy; the wake is kept.
+    Busy,
+    /// Failed; the wake is kept.
+    Failed,
+    /// The handler panicked; the wake is kept.
+    Panicked,
+    /// The run was dropped without an outcome; the wake is kept.
+    Aborted,
+    /// Deferred; the wake is kept.
+    Deferred,
+    /// Cancelled when its handler was replaced; the wake is kept.
+    Cancelled,
+    /// Failed for the last time; the wake was dropped.
+    GaveUp,
+}
+
+const LASTS: [Last; 9] = [
+    Last::Ran,
+    Last::Skipped,
+    Last::Busy,
+    Last::Failed,
+    Last::Panicked,
+    Last::Aborted,
+    Last::Deferred,
+    Last::Cancelled,
+    Last::GaveUp,
+];
+
+impl Last {
+    pub(crate) fn to_bits(self) -> u64 {
+        self as u64 + 1
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Option<Self> {
+        LASTS.get(usize::try_from(bits.checked_sub(1)?).ok()?).copied()
+    }
+}
+
+impl From<Ending> for Last {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Ran => Self::Ran,
+            Ending::Skipped => Self::Skipped,
+            Ending::Busy | Ending::BusyFor(_) => Self::Busy,
+            Ending::Failed => Self::Failed,
+            Ending::Panicked => Self::Panicked,
+            Ending::Deferred(_) => Self::Deferred,
+            Ending::Cancelled => Self::Cancelled,
+            _ => Self::Aborted,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+use std::fmt;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+/// What becomes of beats that passed while nothing could run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missed {
+    /// One run that knows for how many beats it stands; the cadence keeps its instants.
+    #[default]
+    Skip,
+    /// Each beat is a run of its own, one after the other.
+    Burst,
+    /// One run, and the cadence counts on from its start.
+    Delay,
+}
+
+/// What becomes of runs in flight when their handler is replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnReplace {
+    /// They go on; their targets wait for them (P6).
+    #[default]
+    Finish,
+    /// They end as cancelled, and their wakes pass to the new handler (P7). For drivers that can
+    /// end a run; threads cannot, and refuse to drive such a hub.
+    Cancel,
+}
+
+/// The limits of a hub, all visible, validated once when it is built.
+///
+/// The defaults are [`Policy::default`]'s. Durations are rounded up to whole microseconds; far ones
+/// saturate to "never" (P11).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Policy {
+    /// The delay of a wake that names none, and the window after an install in which work
+    /// that waited does not start. Default 250 ms.
+    pub coalesce: Duration,
+    /// Floor after busy, and first step of the backoff. At least 1 µs. Default 1,000 ms.
+    pub retry_after: Duration,
+    /// By how much each further failure multiplies the backoff. Default 2.
+    pub backoff_factor: NonZeroU32,
+    /// The longest backoff. Default 60,000 ms.
+    pub backoff_max: Duration,
+    /// Failures in a row after which a wake is given up: dropped, counted and reported. Default 10.
+    pub max_attempts: NonZeroU32,
+    /// Runs in flight at once. Default 4.
+    pub max_active: NonZeroUsize,
+    /// What becomes of missed beats. Default [`Missed::Skip`].
+    pub missed: Missed,
+    /// What becomes of runs when their handler is replaced. Default [`OnReplace::Finish`].
+    pub on_replace: OnReplace,
+    /// A run that takes longer no longer counts against `max_active`, and its worker is
+    /// replaced; its target stays taken (P6, P10). Default 10 minutes; `None` is never.
+    pub run_limit: Option<Duration>,
+    /// The longest sleep of a driver, and so the longest time until a suspend is noticed
+    /// (P14). At least 1 ms. Default 10 s.
+    pub max_sleep: Duration,
+    /// Targets at once; costs 1/8 byte each. Default 2^20.
+    pub max_targets: NonZeroU32,
+}
+
+const fn count(n: u32) -> NonZeroU32 {
+    match NonZeroU32::new(n) {
+        Some(n) => n,
+        None => NonZeroU32::MIN,
+    }
+}
+
+const FOUR: NonZeroUsize = match NonZeroUsize::new(4) {
+    Some(n) => n,
+    None => NonZeroUsize::MIN,
+};
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            coalesce: Duration::from_millis(250),
+            retry_after: Duration::from_millis(1_000),
+            backoff_factor: count(2),
+            backoff_max: Duration::from_millis(60_000),
+            max_attempts: count(10),
+            max_active: FOUR,
+            missed: Missed::Skip,
+            on_replace: OnReplace::Finish,
+            run_limit: Some(Duration::from_secs(600)),
+            max_sleep: Duration::from_secs(10),
+            max_targets: count(1 << 20),
+        }
+    }
+}
+
+impl Policy {
+    /// Says what is wrong with this policy, if anything is.
+    pub(crate) fn validate(&self) -> Result<(), PolicyError> {
+        if self.retry_after < Duration::from_micros(1) {
+            return Err(PolicyError::RetryAfter(self.retry_after));
+        }
+        if self.max_sleep < Duration::from_millis(1) {
+            return Err(PolicyError::MaxSleep(self.max_sleep));
+        }
+        if self.run_limit == Some(Duration::ZERO) {
+            return Err(PolicyError::RunLimit);
+        }
+        Ok(())
+    }
+
+    /// The delay after the `failures`-th failure in a row (from 1 on).
+    pub(crate) fn backoff(&self, failures: u32) -> Duration {
+        let cap = self.backoff_max;
+        let factor = self.backoff_factor.get().checked_pow(failures.saturating_sub(1));
+        factor.and_then(|factor| self.retry_after.checked_mul(factor)).unwrap_or(cap).min(cap)
+    }
+}
+
+/// A policy that cannot hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// `retry_after` is below 1 µs: a busy target would spin (P11).
+    RetryAfter(Duration),
+    /// `max_sleep` is below 1 ms: the driver would spin (P11).
+    MaxSleep(Duration),
+    /// `run_limit` is zero: every run would be past it.
+    RunLimit,
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RetryAfter(got) => write!(f, "retry_after must be at least 1 µs, not {got:?}"),
+            Self::MaxSleep(got) => write!(f, "max_sleep must be at least 1 ms, not {got:?}"),
+            Self::RunLimit => f.write_str("run_limit must not be zero; use None for no limit"),
+        }
+    }
+}
+
+impl std::error::Error for PolicyError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_to_its_cap_and_never_overflows() {
+        let policy = Policy::default();
+        let seconds: Vec<u64> = (1..=8).map(|n| policy.backoff(n).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(policy.backoff(u32::MAX), policy.backoff_max);
+        let flat = Policy { backoff_factor: NonZeroU32::MIN, ..Policy::default() };
+        assert_eq!(flat.backoff(1_000_000), flat.retry_after);
+        let capped = Policy { backoff_max: Duration::from_millis(1), ..Policy::default() };
+        assert_eq!(capped.backoff(1), capped.backoff_max);
+    }
+
+    #[test]
+    fn a_policy_that_would_spin_is_refused() {
+        let refused = |policy: Policy| policy.validate().unwrap_err().to_string();
+        let zero = Duration::ZERO;
+        assert!(refused(Policy { retry_after: zero, ..Policy::default() }).contains("retry_after"));
+        assert!(refused(Policy { max_sleep: zero, ..Policy::default() }).contains("max_sleep"));
+        let limit = Policy { run_limit: Some(zero), ..Policy::default() };
+        assert!(refused(limit).contains("run_limit"));
+        assert_eq!(Policy::default().validate(), Ok(()));
+    }
+}

@@ -1,0 +1,215 @@
+use crate::Reveille;
+use crate::fault::Place;
+use crate::hub::Key;
+use crate::merge::Merge;
+use crate::node::Node;
+use crate::outcome::Outcome;
+use crate::reasons::Reasons;
+use crate::shared::{BoxedHandler, Shared};
+use reveille_core::completion::{Ending, RunNumber};
+use reveille_core::sync::Arc;
+use reveille_core::{Entry, Generation, Tick, Urgency};
+use std::cell::RefCell;
+use std::fmt;
+
+/// What is installed: runs a target. Any `Fn(&Run) -> Outcome` is one, and so is one that
+/// returns `()` or a `Result`.
+///
+/// It may block, panic, hang, and use its hub in every way (`install`, `wake`, `dispose`,
+/// `stop`), and harms no other target by it (P10).
+pub trait Handler<K: Key = String, R: Reasons = (), P: Merge = ()>: Send + Sync + 'static {
+    /// Runs a target, and says how it ended.
+    fn run(&self, run: &Run<K, R, P>) -> Outcome;
+}
+
+impl<F, T, K, R, P> Handler<K, R, P> for F
+where
+    F: Fn(&Run<K, R, P>) -> T + Send + Sync + 'static,
+    T: Into<Outcome>,
+    K: Key,
+    R: Reasons,
+    P: Merge,
+{
+    fn run(&self, run: &Run<K, R, P>) -> Outcome {
+        self(run).into()
+    }
+}
+
+/// One call of the handler for one target: what it serves, and the duty to end.
+///
+/// A run that is dropped without an outcome ends as failed: its wake is retained.
+#[must_use = "a run that is dropped counts as failed"]
+pub struct Run<K: Key = String, R: Reasons = (), P: Merge = ()> {
+    pub(crate) shared: Arc<Shared<K, R, P>>,
+    pub(crate) node: Arc<Node<K, P>>,
+    pub(crate) entry: Arc<Entry<BoxedHandler<K, R, P>>>,
+    pub(crate) number: RunNumber,
+    pub(crate) facts: Facts,
+    pub(crate) payload: Option<Arc<P>>,
+    pub(crate) ended: bool,
+}
+
+/// What a run is told, as plain values.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub(crate) reasons: u8,
+    pub(crate) urgency: Urgency,
+    pub(crate) attempt: u32,
+    pub(crate) beats: u64,
+    pub(crate) last_beat: Option<Tick>,
+    pub(crate) started: Tick,
+}
+
+impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
+    /// The key of the target.
+    pub fn key(&self) -> &K {
+        &self.node.key
+    }
+
+    /// Why: the reasons of all wakes that this run serves.
+    pub fn reasons(&self) -> R {
+        R::from_bits(self.facts.reasons)
+    }
+
+    /// The highest urgency of the wakes that this run serves.
+    pub fn urgency(&self) -> Urgency {
+        self.facts.urgency
+    }
+
+    /// How often this wake was started under this handler, this time included: 1 at first.
+    pub fn attempt(&self) -> u32 {
+        self.facts.attempt
+    }
+
+    /// Whether a beat of the target's cadence is among what this run serves.
+    pub fn is_beat(&self) -> bool {
+        self.facts.beats > 0
+    }
+
+    /// The instant of the last beat among what this run serves.
+    pub fn beat(&self) -> Option<Tick> {
+        self.facts.last_beat
+    }
+
+    /// For how many beats beyond its own this run stands.
+    pub fn missed(&self) -> u64 {
+        self.facts.beats.saturating_sub(1)
+    }
+
+    /// The merged payload of the wakes that this run serves.
+    pub fn payload(&self) -> Option<&P> {
+        self.payload.as_deref()
+    }
+
+    /// The instant of the turn that started this run.
+    pub fn started(&self) -> Tick {
+        self.facts.started
+    }
+
+    /// The generation of the handler that runs (P2).
+    pub fn generation(&self) -> Generation {
+        self.entry.generation()
+    }
+
+    /// Whether the handler that runs is still the one installed.
+    pub fn is_current(&self) -> bool {
+        let entry = self.shared.slot.load();
+        entry.generation() == self.generation() && entry.handler().is_some()
+    }
+
+    /// The hub, for a handler that wakes, installs or stops. A handler that gets it from here
+    /// keeps no hub alive that its user has dropped.
+    pub fn hub(&self) -> Reveille<K, R, P> {
+        Reveille::share(&self.shared)
+    }
+
+    /// Calls the handler and ends the run with what it returns. What a driver does with a run.
+    ///
+    /// A panic of the handler is contained, counted and reported. A hub that has stopped
+    /// meanwhile calls nothing any more (P13).
+    pub fn execute(self) {
+        let Some(handler) = self.entry.handler() else { return self.end(Ending::Aborted) };
+        if self.shared.gate.load().is_closed() {
+            return self.end(Ending::Cancelled);
+        }
+        let inside = Inside::enter(Arc::as_ptr(&self.shared).addr());
+        let outcome = crate::fault::contain(|| handler.run(&self));
+        drop(inside);
+        match outcome {
+            Ok(outcome) => self.finish(outcome),
+            Err(message) => self.panicked(message),
+        }
+    }
+
+    /// Ends the run with `outcome`, for drivers that call the handler themselves.
+    pub fn finish(self, outcome: Outcome) {
+        self.end(outcome.into());
+    }
+
+    /// Ends the run as panicked, for drivers that call the handler themselves: counted and
+    /// reported with `message`.
+    pub fn panicked(self, message: String) {
+        self.shared.fault(Place::Handler, message);
+        self.end(Ending::Panicked);
+    }
+
+    pub(crate) fn end(mut self, ending: Ending) {
+        self.settle(ending);
+    }
+
+    fn settle(&mut self, ending: Ending) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        match self.node.completion.complete(self.number, ending) {
+            Ok(()) => {
+                // Published first: whoever waits for the gate finds the ending on its way.
+                self.shared.publish(self.node.index, Tick::NOW);
+                self.shared.leave_gate();
+            }
+            Err(_) => self.shared.tallies.late_completions.add(1),
+        }
+    }
+}
+
+impl<K: Key, R: Reasons, P: Merge> Drop for Run<K, R, P> {
+    fn drop(&mut self) {
+        self.settle(Ending::Aborted);
+    }
+}
+
+impl<K: Key + fmt::Debug, R: Reasons, P: Merge> fmt::Debug for Run<K, R, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run")
+            .field("key", &self.node.key)
+            .field("reasons", &self.reasons())
+            .field("generation", &self.entry.generation())
+            .field("facts", &self.facts)
+            .finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    /// The hubs in whose runs this thread is, innermost last.
+    static INSIDE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whether this thread is inside a run of the hub at this address.
+pub(crate) fn inside(hub: usize) -> bool {
+    INSIDE.with_borrow(|hubs| hubs.contains(&hub))
+}
+
+struct Inside;
+
+impl Inside {
+    fn enter(hub: usize) -> Self {
+        INSIDE.with_borrow_mut(|hubs| hubs.push(hub));
+        Self
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.with_borrow_mut(|hubs| hubs.pop());
+    }
+}

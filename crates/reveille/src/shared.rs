@@ -1,0 +1,244 @@
+//! What handles, runs and the driver of one hub share: the composition of the core's parts.
+
+use crate::clock::Clock;
+use crate::counters::Tallies;
+use crate::fault::{Fault, Place, contain};
+use crate::hub::Key;
+use crate::merge::Merge;
+use crate::node::Node;
+use crate::policy::Policy;
+use crate::reasons::Reasons;
+use crate::registry::Registry;
+use crate::run::Handler;
+use crate::stop::{InFlight, StopCell, StopTicket};
+use crate::{engine, run};
+use reveille_core::gate::Gate;
+use reveille_core::pending::{Request, Verdict};
+use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, CachePadded, Ordering};
+use reveille_core::{Bell, Change, DeadlineSlot, Disposal, HandlerSlot, Owner, ReadySet, Tick};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+pub(crate) type BoxedHandler<K, R, P> = Box<dyn Handler<K, R, P>>;
+
+/// Wakes a sleeping driver. Called from any thread, also from inside runs; must not block.
+pub trait Ring: Send + Sync + 'static {
+    /// The driver must turn: it would oversleep, or a command or stop waits for it.
+    fn ring(&self);
+}
+
+pub(crate) struct Shared<K: Key, R: Reasons, P: Merge> {
+    pub(crate) slot: HandlerSlot<BoxedHandler<K, R, P>>,
+    pub(crate) ready: ReadySet,
+    pub(crate) deadline: CachePadded<DeadlineSlot>,
+    pub(crate) bell: CachePadded<Bell>,
+    pub(crate) gate: CachePadded<Gate>,
+    /// Read by every wake, written by installs and turns: apart from what wakes write.
+    pub(crate) times: CachePadded<Times>,
+    pub(crate) ringer: ArcSwapOption<Box<dyn Ring>>,
+    pub(crate) registry: Registry<K, P>,
+    pub(crate) tallies: Tallies,
+    pub(crate) policy: Policy,
+    pub(crate) clock: Box<dyn Clock>,
+    observer: Option<Box<dyn Fn(&Fault) + Send + Sync>>,
+    pub(crate) stop: Arc<StopCell>,
+    /// User handles; the last one to go stops the hub.
+    pub(crate) handles: AtomicU64,
+    /// The engine, while no driver has it.
+    pub(crate) seat: Mutex<engine::Seat<K, R, P>>,
+}
+
+/// A target was closed before.
+pub(crate) struct AlreadyClosed;
+
+pub(crate) struct Times {
+    /// Installs that took effect and that the driver has not noted.
+    pub(crate) unnoted: AtomicU64,
+    /// The instant of the last turn: a lower bound of now.
+    pub(crate) last_turn: AtomicU64,
+}
+
+impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
+    pub(crate) fn new(
+        policy: Policy,
+        clock: Box<dyn Clock>,
+        observer: Option<Box<dyn Fn(&Fault) + Send + Sync>>,
+    ) -> Self {
+        let max_targets = policy.max_targets.get();
+        Self {
+            slot: HandlerSlot::vacant(),
+            ready: ReadySet::with_capacity(usize::try_from(max_targets).unwrap_or(usize::MAX)),
+            deadline: CachePadded::default(),
+            bell: CachePadded::default(),
+            gate: CachePadded::default(),
+            times: CachePadded::new(Times {
+                unnoted: AtomicU64::new(0),
+                last_turn: AtomicU64::new(0),
+            }),
+            ringer: ArcSwapOption::empty(),
+            registry: Registry::new(max_targets),
+            tallies: Tallies::default(),
+            policy,
+            clock,
+            observer,
+            stop: Arc::default(),
+            handles: AtomicU64::new(1),
+            seat: Mutex::new(engine::Seat::Free(Box::default())),
+        }
+    }
+
+    /// Whether an install took effect that the driver has not noted.
+    pub(crate) fn has_unnoted(&self) -> bool {
+        // Acquire: zero after one says that the driver has moved what it held (its release in
+        // `note`), so the words that this thread loads next are the moved ones.
+        self.times.unnoted.load(Ordering::Acquire) != 0
+    }
+
+    /// Joins `request` to the target's wake, and publishes it if that is owed (P3).
+    pub(crate) fn wake(&self, node: &Node<K, P>, request: Request) -> Verdict {
+        let join = node.word.join(request, self.has_unnoted());
+        if join.publish {
+            self.publish(node.index, request.due);
+        }
+        join.verdict
+    }
+
+    /// Ready bit, deadline slot, bell: what everyone owes who leaves news behind.
+    pub(crate) fn publish(&self, index: u32, at: Tick) {
+        self.ready.set(index as usize);
+        self.deadline.request(at);
+        if self.bell.must_ring(at) {
+            self.ring();
+        }
+    }
+
+    /// Has a turn made at once, whatever the driver's bell says.
+    pub(crate) fn demand_turn(&self) {
+        self.deadline.request(Tick::NOW);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        if let Some(ringer) = &*self.ringer.load() {
+            ringer.ring();
+        }
+    }
+
+    /// Now, on this hub's clock, on a user's thread: its panics are the user's.
+    pub(crate) fn now(&self) -> Tick {
+        self.clock.now()
+    }
+
+    /// The instant of the last turn: a lower bound of now, for the price of a load.
+    pub(crate) fn last_turn(&self) -> Tick {
+        Tick::from_micros(self.times.last_turn.load(Ordering::Relaxed))
+    }
+
+    /// Counts and reports a contained panic; the observer's own panics are counted too (P18).
+    pub(crate) fn fault(&self, place: Place, message: String) {
+        match place {
+            Place::Handler => self.tallies.panics.add(1),
+            _ => self.tallies.faults.add(1),
+        }
+        if let Some(observer) = &self.observer
+            && contain(|| observer(&Fault { place, message })).is_err()
+        {
+            self.tallies.faults.add(1);
+        }
+    }
+
+    /// Drops foreign values; a panic in their `Drop` is a fault, not ours.
+    pub(crate) fn discard<T>(&self, value: T) {
+        if let Err(message) = contain(|| drop(value)) {
+            self.fault(Place::Drop, message);
+        }
+    }
+
+    /// A run that entered the gate has ended.
+    pub(crate) fn leave_gate(&self) {
+        let word = self.gate.leave();
+        if word.is_closed() {
+            self.stop.run_left(word.in_flight());
+        }
+    }
+
+    /// Stops the hub, or asks for less patience where it is stopping already (P13).
+    ///
+    /// The gate goes first, so nothing starts from here on; then the slot; then every word. Never
+    /// waits for the driver, nor for a run.
+    pub(crate) fn stop(&self, drain: Option<Duration>) {
+        let found = self.gate.close();
+        if found.is_closed() {
+            if drain.is_none() {
+                self.stop.hurry(self.gate.load().in_flight());
+            }
+            return;
+        }
+        self.slot.close();
+        let mut discarded = 0;
+        self.registry.for_each(|node| discarded += self.close(node).unwrap_or(0));
+        let left = self.gate.load().in_flight();
+        self.stop.closed(found.in_flight(), left, discarded, drain);
+        self.demand_turn();
+    }
+
+    /// Closes one target for good; what waited is counted as discarded, and returned.
+    ///
+    /// # Errors
+    /// If it was closed already.
+    pub(crate) fn close(&self, node: &Node<K, P>) -> Result<u64, AlreadyClosed> {
+        let found = node.word.close();
+        let discarded = u64::from(found.has_wake()) + node.take_owed();
+        self.tallies.discarded.add(discarded);
+        if found.is_closed() { Err(AlreadyClosed) } else { Ok(discarded) }
+    }
+
+    /// Wakes that wait, by looking at every target.
+    pub(crate) fn waiting(&self) -> u64 {
+        let mut waiting = 0;
+        self.registry.for_each(|node| waiting += node.waiting());
+        waiting
+    }
+}
+
+impl<K: Key, R: Reasons, P: Merge> Owner for Shared<K, R, P> {
+    type Handler = BoxedHandler<K, R, P>;
+
+    fn slot(&self) -> &HandlerSlot<Self::Handler> {
+        &self.slot
+    }
+
+    fn published(&self, change: Change) {
+        match change {
+            Change::Installed(_) => {
+                self.tallies.installs.add(1);
+                // Release: whoever sees it sees the entry in the slot (`note`).
+                self.times.unnoted.fetch_add(1, Ordering::AcqRel);
+                self.demand_turn();
+            }
+            Change::Disposed(Disposal::Removed) => self.demand_turn(),
+            Change::Disposed(Disposal::Superseded) => self.tallies.stale_disposes.add(1),
+            _ => {}
+        }
+    }
+}
+
+impl<K: Key, R: Reasons, P: Merge> InFlight for Shared<K, R, P> {
+    fn in_flight(&self) -> u64 {
+        self.gate.load().in_flight()
+    }
+
+    fn inside_own_run(&self) -> bool {
+        run::inside(std::ptr::from_ref(self).addr())
+    }
+}
+
+pub(crate) fn ticket<K: Key, R: Reasons, P: Merge>(shared: &Arc<Shared<K, R, P>>) -> StopTicket {
+    let in_flight: Arc<dyn InFlight> = Arc::<Shared<K, R, P>>::clone(shared);
+    StopTicket::new(Arc::clone(&shared.stop), in_flight)
+}
+
+/// The seat's engine, or who has it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

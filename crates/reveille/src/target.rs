@@ -1,0 +1,175 @@
+use crate::cadence::Cadence;
+use crate::hub::Key;
+use crate::merge::Merge;
+use crate::node::{Command, Node};
+use crate::reasons::Reasons;
+use crate::shared::Shared;
+use crate::snapshot::{TargetSnapshot, TargetState};
+use crate::wake::{Refusal, Refused, Rejected, Wake, When, Woken};
+use reveille_core::Tick;
+use reveille_core::pending::{Request, Verdict};
+use reveille_core::sync::Arc;
+use std::fmt;
+use std::time::Duration;
+
+/// A handle to one target of a hub: the cheap way to wake it. Clones are handles to the same.
+pub struct Target<K: Key = String, R: Reasons = (), P: Merge = ()> {
+    shared: Arc<Shared<K, R, P>>,
+    node: Arc<Node<K, P>>,
+}
+
+impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
+    pub(crate) fn new(shared: Arc<Shared<K, R, P>>, node: Arc<Node<K, P>>) -> Self {
+        Self { shared, node }
+    }
+
+    /// The key of this target.
+    pub fn key(&self) -> &K {
+        &self.node.key
+    }
+
+    /// Requests a run (P3, P5), and says what became of the request.
+    ///
+    /// All that this thread did before is visible to the run that serves the request, also
+    /// when it was coalesced (P4). N wakes during a run cause one further run (P6).
+    ///
+    /// # Progress
+    /// Lock-free without a payload, and allocates nothing. A relative delay reads the clock unless
+    /// the instant of the last turn proves the request coalesced. A payload allocates and
+    /// calls `Merge`.
+    pub fn wake(&self, wake: Wake<R, P>) -> Woken<P> {
+        self.shared.tallies.accepted(1);
+        self.attempt(&wake).unwrap_or_else(|refusal| {
+            self.shared.tallies.refused.add(1);
+            Woken::Refused(Refused { refusal, payload: wake.payload })
+        })
+    }
+
+    /// A wake, counted as accepted by the caller, and as refused by the caller if it is.
+    pub(crate) fn attempt(&self, wake: &Wake<R, P>) -> Result<Woken<P>, Refusal> {
+        if let Some(payload) = &wake.payload {
+            if self.is_removed() {
+                return Err(self.refusal());
+            }
+            self.node.extras_or_new().add_payload(payload);
+        }
+        let (reasons, urgency) = (wake.reason_bits(), wake.urgency);
+        let request = |due| Request { due, reasons, urgency };
+        let due = match self.delay_of(wake.when) {
+            Err(instant) => instant,
+            Ok(delay) => {
+                // The last turn was no later than now, so this due is no later than ours: what
+                // serves it serves us, and no clock need be read.
+                let at_least = request(self.shared.last_turn() + delay);
+                if !self.shared.has_unnoted() && self.node.word.coalesces(at_least) {
+                    self.shared.tallies.coalesced(1);
+                    return Ok(Woken::Coalesced);
+                }
+                self.shared.now() + delay
+            }
+        };
+        let woken = match self.shared.wake(&self.node, request(due)) {
+            Verdict::Armed => return Ok(Woken::Armed),
+            Verdict::Preempted => Woken::Preempted,
+            Verdict::Coalesced => Woken::Coalesced,
+            Verdict::Refused => return Err(self.refusal()),
+        };
+        self.shared.tallies.coalesced(1);
+        Ok(woken)
+    }
+
+    /// The delay that a wake names, or its instant.
+    fn delay_of(&self, when: When) -> Result<Duration, Tick> {
+        match when {
+            When::Now => Err(Tick::NOW),
+            When::At(instant) => Err(instant),
+            When::Soon => Ok(self.shared.policy.coalesce),
+            When::Within(delay) => Ok(delay),
+        }
+    }
+
+    /// Why a closed word is closed.
+    fn refusal(&self) -> Refusal {
+        let stopped = self.shared.gate.load().is_closed();
+        if stopped { Refusal::Stopped } else { Refusal::Removed }
+    }
+
+    /// Sets or changes the cadence; the latest setting wins. An unchanged one keeps its next
+    /// instant and its phase (P17); a changed period counts from the last beat.
+    ///
+    /// From here on a beat is armed, pending or running until the cadence or the target is
+    /// removed or the hub stops, whatever runs do (P8).
+    ///
+    /// # Errors
+    /// The cadence, if the target was removed or the hub has stopped.
+    pub fn beat(&self, cadence: Cadence) -> Result<(), Rejected<Cadence>> {
+        if self.node.word.load().is_closed() {
+            return Err(Rejected { refusal: self.refusal(), value: cadence });
+        }
+        self.command(Command::Beat { cadence, asked_at: self.shared.now() });
+        Ok(())
+    }
+
+    /// Removes the cadence; a wake that waits stays.
+    pub fn stop_beating(&self) {
+        self.command(Command::NoBeat);
+    }
+
+    fn command(&self, command: Command) {
+        self.node.extras_or_new().command.store(Some(Arc::new(command)));
+        self.shared.ready.set(self.node.index as usize);
+        self.shared.demand_turn();
+    }
+
+    /// Discards the wake that waits; a run in flight goes on, and so does the cadence. True if
+    /// there was one: it counts as discarded.
+    pub fn cancel(&self) -> bool {
+        let discarded = u64::from(self.node.word.cancel()) + self.node.take_owed();
+        self.shared.tallies.discarded.add(discarded);
+        if discarded > 0 {
+            self.shared.publish(self.node.index, Tick::NOW);
+        }
+        discarded > 0
+    }
+
+    /// Forgets the target: the wake that waits is discarded, the cadence gone, this handle dead.
+    /// A run in flight goes on without effect, and keeps the key until it ends: a new target of
+    /// the key waits for it (P6). True for the call that removed it.
+    pub fn remove(&self) -> bool {
+        let Ok(_) = self.shared.close(&self.node) else { return false };
+        self.shared.ready.set(self.node.index as usize);
+        self.shared.demand_turn();
+        true
+    }
+
+    /// Whether this handle's target takes no wakes any more.
+    pub fn is_removed(&self) -> bool {
+        self.node.word.load().is_closed()
+    }
+
+    /// Whether a wake waits, a run is in flight, or neither.
+    pub fn state(&self) -> TargetState {
+        TargetState::of(self.node.word.load())
+    }
+
+    /// All that a hub's snapshot says of this target.
+    pub fn snapshot(&self) -> TargetSnapshot<K> {
+        TargetSnapshot::of(&self.node)
+    }
+}
+
+impl<K: Key, R: Reasons, P: Merge> Clone for Target<K, R, P> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), node: Arc::clone(&self.node) }
+    }
+}
+
+impl<K: Key + fmt::Debug, R: Reasons, P: Merge> fmt::Debug for Target<K, R, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("key", &self.node.key)
+            .field("word", &self.node.word)
+            .field("completion", &self.node.completion)
+            .finish()
+    }
+}

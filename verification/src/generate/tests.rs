@@ -1,0 +1,71 @@
+use super::*;
+use crate::oracle::Oracle;
+use crate::scenario::parse::parse;
+use crate::scenario::play::play;
+use crate::scenario::{Missed, OnReplace, Verb};
+
+fn oracle(policy: &Policy) -> Box<dyn Subject> {
+    Box::new(Oracle::new(policy))
+}
+
+/// An implementation with one number or choice wrong.
+fn wrong(change: impl Fn(&mut Policy)) -> impl Fn(&Policy) -> Box<dyn Subject> {
+    move |policy| {
+        let mut policy = policy.clone();
+        change(&mut policy);
+        Box::new(Oracle::new(&policy))
+    }
+}
+
+/// An implementation agrees with itself on everything, and conserves wakes.
+#[test]
+fn the_oracle_does_not_differ_from_itself() {
+    if let Err(found) = search(500, oracle, oracle) {
+        panic!("{found}");
+    }
+}
+
+/// Every policy key shows in some random scenario: a subject that has it wrong is found out,
+/// and the shrunk case is small and is a scenario file.
+#[test]
+fn each_wrong_policy_is_found() {
+    type Change = fn(&mut Policy);
+    let changes: [(&str, Change); 8] = [
+        ("coalesce", |policy| policy.coalesce_ms += 1),
+        ("retry", |policy| policy.retry_ms += 1),
+        ("backoff-factor", |policy| policy.backoff_factor += 1),
+        ("backoff-max", |policy| policy.backoff_max_ms /= 2),
+        ("max-attempts", |policy| policy.max_attempts += 1),
+        ("max-active", |policy| policy.max_active += 1),
+        ("missed", |policy| {
+            policy.missed =
+                if policy.missed == Missed::Burst { Missed::Skip } else { Missed::Burst };
+        }),
+        ("on-replace", |policy| {
+            policy.on_replace = match policy.on_replace {
+                OnReplace::Finish => OnReplace::Cancel,
+                OnReplace::Cancel => OnReplace::Finish,
+            };
+        }),
+    ];
+    for (key, change) in changes {
+        let Err(found) = search(20_000, oracle, wrong(change)) else {
+            panic!("a wrong {key} was not found");
+        };
+        assert!(found.scenario.steps.len() <= 12, "not shrunk: {found}");
+        let read = parse(&found.to_string()).map(|scenario| scenario.policy);
+        assert_eq!(read.as_ref(), Ok(&found.scenario.policy), "{found}");
+    }
+}
+
+proptest! {
+    /// What is generated is a scenario file that plays, and all its lines make sense.
+    #[test]
+    fn schedules_are_scenarios(scenario in schedule()) {
+        let text = scenario.to_string();
+        prop_assert_eq!(parse(&text), Ok(scenario.clone()));
+        let played = play(&scenario, &mut *oracle(&scenario.policy));
+        prop_assert_eq!(played.failure, None);
+        prop_assert!(scenario.steps.iter().all(|step| matches!(step.verb, Verb::Act(_))));
+    }
+}

@@ -1,0 +1,310 @@
+//! The oracle: what a scenario means, written down as slowly and obviously as possible.
+//!
+//! It shares no code with the product, and none of its ideas. Every request stays in a plain
+//! list of its target until a run serves it; what a merged wake would be (its due, its reasons,
+//! its urgency, its attempt) is computed from that list whenever somebody asks. Time moves from
+//! one interesting instant to the next by looking at everything there is. Where the product and
+//! the oracle differ, one of them is wrong, and the text of `docs/scenarios.md` decides.
+
+use std::collections::BTreeMap;
+
+use crate::scenario::subject::{Ending, Event, Refusal, Started, Subject};
+use crate::scenario::{Action, Counter, LAST_INSTANT_MS, Policy, ResultSpec, TargetState};
+
+mod cadence;
+mod ends;
+mod handlers;
+mod request;
+mod runs;
+mod target;
+
+#[cfg(test)]
+mod tests;
+
+use request::Request;
+use target::Target;
+
+/// The instant that never comes.
+const NEVER: u64 = u64::MAX;
+
+/// The instant so long after another one, which is never where no clock could tell it.
+fn after(instant: u64, delay: u64) -> u64 {
+    match instant.checked_add(delay) {
+        Some(later) if later <= LAST_INSTANT_MS => later,
+        _ => NEVER,
+    }
+}
+
+/// A hub, its handlers and its clock, by the letter of the text.
+#[derive(Debug)]
+pub struct Oracle {
+    policy: Policy,
+    now: u64,
+    stopped: bool,
+    /// The generation of the latest install; 0 before the first one.
+    generation: u64,
+    installed: Option<Installed>,
+    /// What each name means now: the generation of its latest registration, or none where its
+    /// install was refused.
+    registrations: BTreeMap<String, Option<u64>>,
+    /// Scripts by handler, and by target where they hold for one only.
+    scripts: BTreeMap<(String, Option<String>), Script>,
+    /// In the order in which they were created.
+    targets: Vec<Target>,
+    flights: Vec<Flight>,
+    /// When the last run of each key ended; a target cannot start before.
+    free_since: BTreeMap<String, u64>,
+    events: Vec<Event>,
+    happened: u64,
+    requests_made: u64,
+    peak: u64,
+    tally: Tally,
+}
+
+/// The handler in the slot.
+#[derive(Clone, Debug)]
+struct Installed {
+    name: String,
+    since: u64,
+}
+
+/// The results still to come of a handler; the last one repeats.
+#[derive(Debug)]
+struct Script {
+    results: Vec<ResultSpec>,
+    next: usize,
+}
+
+/// A run in flight.
+#[derive(Debug)]
+struct Flight {
+    handler: String,
+    generation: u64,
+    target: String,
+    /// Its target was removed: it ends without effect, and until then the key stays taken.
+    orphaned: bool,
+    /// The requests that it serves.
+    requests: Vec<Request>,
+    ends: Ends,
+}
+
+/// When a run in flight ends.
+#[derive(Clone, Copy, Debug)]
+enum Ends {
+    /// When a `finish` line says so.
+    WhenTold,
+    At(u64, crate::scenario::Outcome),
+}
+
+/// The counters that are counted; `pending` is looked up instead.
+#[derive(Debug, Default)]
+struct Tally {
+    accepted: u64,
+    started: u64,
+    coalesced: u64,
+    refused: u64,
+    discarded: u64,
+    retried: u64,
+    gave_up: u64,
+    stale_disposes: u64,
+    panics: u64,
+}
+
+impl Oracle {
+    /// A hub at time 0 without a handler and without targets.
+    #[must_use]
+    pub fn new(policy: &Policy) -> Self {
+        Self {
+            policy: policy.clone(),
+            now: 0,
+            stopped: false,
+            generation: 0,
+            installed: None,
+            registrations: BTreeMap::new(),
+            scripts: BTreeMap::new(),
+            targets: Vec::new(),
+            flights: Vec::new(),
+            free_since: BTreeMap::new(),
+            events: Vec::new(),
+            happened: 0,
+            requests_made: 0,
+            peak: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    /// One more thing happened; too many are refused.
+    fn happens(&mut self, times: u64) -> Result<(), Refusal> {
+        self.happened = self.happened.saturating_add(times);
+        if self.happened > crate::scenario::subject::EVENT_LIMIT {
+            return Err(Refusal::too_much());
+        }
+        Ok(())
+    }
+
+    /// Within one instant: runs that end, then beats, then starts; again if a run ends here.
+    fn live_through_the_instant(&mut self) -> Result<(), Refusal> {
+        loop {
+            let ended = self.end_what_ends();
+            let beat = self.beat_what_beats()?;
+            let started = self.start_what_starts()?;
+            if !(ended || beat || started) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next instant after now at which something happens by itself.
+    fn next_instant(&self) -> u64 {
+        let ends = self.flights.iter().filter_map(|flight| match flight.ends {
+            Ends::At(instant, _) => Some(instant),
+            Ends::WhenTold => None,
+        });
+        ends.chain(self.wakeups()).filter(|instant| *instant > self.now).min().unwrap_or(NEVER)
+    }
+
+    /// The instants at which the driver has something to do: beats, and starts that nothing but
+    /// time stands against.
+    fn wakeups(&self) -> impl Iterator<Item = u64> {
+        let beats = self.targets.iter().filter_map(Target::next_beat);
+        beats.chain(self.starts().into_iter().map(|(instant, _)| instant))
+    }
+
+    /// Discards what waits, target by target.
+    fn discard_pending(&mut self, key: &str) {
+        let missed = self.policy.missed;
+        if let Some(target) = self.targets.iter_mut().find(|target| target.key == key) {
+            self.tally.discarded += target.waiting(missed);
+            target.requests.clear();
+        }
+    }
+
+    fn remove(&mut self, key: &str) {
+        self.discard_pending(key);
+        self.targets.retain(|target| target.key != key);
+        for flight in self.flights.iter_mut().filter(|flight| flight.target == key) {
+            flight.orphaned = true;
+        }
+    }
+
+    fn stop(&mut self) {
+        let keys: Vec<String> = self.targets.iter().map(|target| target.key.clone()).collect();
+        for key in keys {
+            self.discard_pending(&key);
+        }
+        for target in &mut self.targets {
+            target.cadence = None;
+        }
+        self.installed = None;
+        self.stopped = true;
+    }
+
+    fn suspend(&mut self, ms: u64) -> Result<(), Refusal> {
+        self.live_through_the_instant()?;
+        self.now = self.now.saturating_add(ms).min(LAST_INSTANT_MS);
+        Ok(())
+    }
+
+    fn target(&mut self, key: &str) -> &mut Target {
+        let index = self.targets.iter().position(|target| target.key == key);
+        let index = index.unwrap_or_else(|| {
+            self.targets.push(Target::new(key));
+            self.targets.len() - 1
+        });
+        &mut self.targets[index]
+    }
+}
+
+impl Subject for Oracle {
+    fn name_target(&mut self, target: &str) {
+        self.target(target);
+    }
+
+    fn advance_to(&mut self, at_ms: u64) -> Result<(), Refusal> {
+        let at_ms = at_ms.min(LAST_INSTANT_MS);
+        while self.now < at_ms {
+            self.live_through_the_instant()?;
+            self.now = self.next_instant().min(at_ms);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, action: &Action) -> Result<(), Refusal> {
+        match action {
+            Action::Install { name } => self.install(name),
+            Action::Script { name, target, results } => {
+                let script = Script { results: results.clone(), next: 0 };
+                self.scripts.insert((name.clone(), target.clone()), script);
+            }
+            Action::Dispose { name } => self.dispose(name)?,
+            Action::Wake { target, reason, in_ms, urgency } => {
+                let delay = in_ms.unwrap_or(self.policy.coalesce_ms);
+                self.wake(target, reason, delay, *urgency);
+            }
+            Action::Beat { target, every_ms, phase_ms } => {
+                self.set_cadence(target, *every_ms, *phase_ms);
+            }
+            Action::BeatOff { target } => self.target(target).cadence = None,
+            Action::Finish { name, target, outcome } => self.finish(name, target, *outcome)?,
+            Action::Cancel { target } => self.discard_pending(target),
+            Action::Remove { target } => self.remove(target),
+            Action::Suspend { ms } => self.suspend(*ms)?,
+            // Deadlines live on the monotonic clock.
+            Action::Wallclock { ms: _ } => {}
+            // Nothing that a scenario can see waits for a drain.
+            Action::Stop { drain_ms: _ } => self.stop(),
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), Refusal> {
+        self.live_through_the_instant()
+    }
+
+    fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    fn state(&self, target: &str) -> TargetState {
+        let runs = self.flights.iter().any(|flight| flight.target == target);
+        let waits = self.targets.iter().any(|it| it.key == target && !it.requests.is_empty());
+        match (runs, waits) {
+            (true, _) => TargetState::Running,
+            (false, true) => TargetState::Pending,
+            (false, false) => TargetState::Idle,
+        }
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        self.wakeups().min().filter(|instant| *instant != NEVER)
+    }
+
+    fn handler(&self) -> Option<String> {
+        self.installed.as_ref().map(|installed| installed.name.clone())
+    }
+
+    fn active(&self) -> u64 {
+        self.flights.len() as u64
+    }
+
+    fn peak(&self) -> u64 {
+        self.peak
+    }
+
+    fn count(&self, counter: Counter) -> u64 {
+        match counter {
+            Counter::Accepted => self.tally.accepted,
+            Counter::Started => self.tally.started,
+            Counter::Coalesced => self.tally.coalesced,
+            Counter::Pending => {
+                self.targets.iter().map(|target| target.waiting(self.policy.missed)).sum()
+            }
+            Counter::Refused => self.tally.refused,
+            Counter::Discarded => self.tally.discarded,
+            Counter::Retried => self.tally.retried,
+            Counter::GaveUp => self.tally.gave_up,
+            Counter::StaleDisposes => self.tally.stale_disposes,
+            Counter::Panics => self.tally.panics,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Installing and disposing handlers.
+
+use super::{Installed, Oracle, after};
+use crate::scenario::OnReplace;
+use crate::scenario::subject::{Ending, Refusal};
+
+impl Oracle {
+    pub(super) fn install(&mut self, name: &str) {
+        if self.stopped {
+            self.registrations.entry(name.to_owned()).or_insert(None);
+            return;
+        }
+        self.generation += 1;
+        self.registrations.insert(name.to_owned(), Some(self.generation));
+        self.installed = Some(Installed { name: name.to_owned(), since: self.now });
+        if self.policy.on_replace == OnReplace::Cancel {
+            // Every run in flight is of an older generation.
+            for flight in std::mem::take(&mut self.flights) {
+                self.land(&flight, Ending::Cancelled);
+                self.pass_on(flight, true);
+            }
+        }
+        self.start_clean();
+    }
+
+    /// Floors, deferrals, backoffs and attempts of older handlers count for nothing, and what
+    /// was requested earlier rests for one coalesce window, once. (Attempts carry the
+    /// generation under which they were counted.)
+    fn start_clean(&mut self) {
+        let now = self.now;
+        let rested = after(now, self.policy.coalesce_ms);
+        for target in &mut self.targets {
+            target.floor = 0;
+            target.failures = 0;
+            for request in &mut target.requests {
+                request.deferred_to = None;
+                if request.made_at < now && !request.moved && request.due < rested {
+                    request.due = rested;
+                    request.moved = true;
+                }
+            }
+        }
+    }
+
+    pub(super) fn dispose(&mut self, name: &str) -> Result<(), Refusal> {
+        let Some(registration) = self.registrations.get(name) else {
+            return Err(Refusal {
+                expected: format!("an earlier install of {name}"),
+                got: "none".to_owned(),
+            });
+        };
+        match *registration {
+            Some(generation) if generation < self.generation => self.tally.stale_disposes += 1,
+            // Of the current generation, maybe again.
+            Some(_) => self.installed = None,
+            // Its install was refused: there is nothing to drop.
+            None => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! A target: what waits for it, and what keeps it from starting.
+
+use super::cadence::Cadence;
+use super::request::Request;
+use crate::scenario::Missed;
+
+/// A target with all its requests that no run has served.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) key: String,
+    pub(super) requests: Vec<Request>,
+    pub(super) cadence: Option<Cadence>,
+    /// The instant before which it may not start.
+    pub(super) floor: u64,
+    /// Failures in a row.
+    pub(super) failures: u64,
+}
+
+impl Target {
+    pub(super) fn new(key: &str) -> Self {
+        Self { key: key.to_owned(), requests: Vec::new(), cadence: None, floor: 0, failures: 0 }
+    }
+
+    pub(super) fn next_beat(&self) -> Option<u64> {
+        self.cadence.as_ref().map(|cadence| cadence.next)
+    }
+
+    /// How many wakes wait: all requests merge into one, except that under `burst` each beat is
+    /// a wake of its own, into the first of which the other requests merge.
+    pub(super) fn waiting(&self, missed: Missed) -> u64 {
+        let any = u64::from(!self.requests.is_empty());
+        match missed {
+            Missed::Skip | Missed::Delay => any,
+            Missed::Burst => any.max(self.requests.iter().map(|request| request.beats).sum()),
+        }
+    }
+
+    /// Puts requests on the list and says how many merged with what was there: so many fewer
+    /// wakes wait than came.
+    #[must_use]
+    pub(super) fn put(&mut self, requests: Vec<Request>, wakes: u64, missed: Missed) -> u64 {
+        let before = self.waiting(missed);
+        self.requests.extend(requests);
+        before + wakes - self.waiting(missed)
+    }
+
+    /// The requests that the next run would serve, and those that would go on waiting.
+    pub(super) fn next_wake(&self, missed: Missed) -> (Vec<Request>, Vec<Request>) {
+        let mut wake = Vec::new();
+        let mut rest = Vec::new();
+        // Under `burst` the wake has one beat: the one a run gave back, or else the first.
+        let one_beat = missed == Missed::Burst;
+        let mut has_beat =
+            one_beat && self.requests.iter().any(|request| request.retained && request.beats > 0);
+        for request in &self.requests {
+            if !one_beat || request.beats == 0 || request.retained {
+                wake.push(request.clone());
+            } else if has_beat {
+                rest.push(request.clone());
+            } else {
+                has_beat = true;
+                wake.push(Request { beats: 1, ..request.clone() });
+                if request.beats > 1 {
+                    rest.push(Request { beats: request.beats - 1, ..request.clone() });
+                }
+            }
+        }
+        (wake, rest)
+    }
+}

@@ -1,0 +1,302 @@
+//! The exact parser: what the grammar does not allow is an error with its line, what was
+//! expected there, and what was found.
+
+use std::error::Error;
+use std::fmt;
+
+use super::expect::expectation;
+use super::words::{Words, quoted};
+use super::{
+    Action, Missed, OnReplace, Outcome, Policy, ResultSpec, Scenario, Step, Urgency, Verb,
+};
+
+/// A line that is no line of a scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What could have stood there.
+    pub expected: String,
+    /// What stood there.
+    pub got: String,
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, expected, got } = self;
+        write!(f, "line {line}: expected {expected}, got {got}")
+    }
+}
+
+impl Error for ParseError {}
+
+const VERBS: &str = "install, script, dispose, wake, beat, finish, cancel, remove, suspend, \
+                     wallclock, stop or expect";
+const MILLISECONDS: &str = "whole milliseconds";
+const RESULT: &str = "a result: ran, skip, busy, busy:MS, defer:MS, fail or panic, each with \
+                      @MS or without, or hold";
+const POLICY_KEYS: [&str; 8] = [
+    "coalesce",
+    "retry",
+    "backoff-factor",
+    "backoff-max",
+    "max-attempts",
+    "max-active",
+    "missed",
+    "on-replace",
+];
+
+/// Reads a scenario.
+///
+/// Lines may end in CRLF and the text may begin with a byte order mark, since editors of other
+/// systems leave both behind.
+///
+/// # Errors
+/// The first line that the grammar does not allow.
+pub fn parse(text: &str) -> Result<Scenario, ParseError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut policy = Policy::default();
+    let mut policy_keys = Vec::new();
+    let mut steps: Vec<Step> = Vec::new();
+    let mut clock = Clock::default();
+    for (index, line) in text.lines().enumerate() {
+        let mut words = Words::of(index + 1, line);
+        match words.peek() {
+            None => {}
+            Some("policy") if steps.is_empty() => {
+                words.keyword("policy")?;
+                read_policy(&mut words, &mut policy, &mut policy_keys)?;
+            }
+            Some("policy") => {
+                return Err(words.refuse("policy lines before the first step", "`policy`"));
+            }
+            Some(_) => {
+                let at_ms = clock.read(&mut words)?;
+                let verb = verb(&mut words)?;
+                if let Verb::Act(Action::Suspend { ms }) = verb {
+                    clock.suspend(ms);
+                }
+                words.end()?;
+                steps.push(Step { line: words.line(), at_ms, verb });
+            }
+        }
+    }
+    Ok(Scenario { policy, steps })
+}
+
+/// The earliest time that the next line may have.
+#[derive(Default)]
+struct Clock {
+    now_ms: u64,
+    resumed: bool,
+}
+
+impl Clock {
+    fn read(&mut self, words: &mut Words<'_>) -> Result<u64, ParseError> {
+        let what = if self.now_ms == 0 { "a time in whole milliseconds" } else { MILLISECONDS };
+        let word = words.peek().unwrap_or_default();
+        let at_ms = words.whole(what)?;
+        if at_ms < self.now_ms {
+            let why =
+                if self.resumed { "the end of the suspend" } else { "the time of the step before" };
+            let expected = format!("a time of at least {} ({why})", self.now_ms);
+            return Err(words.refuse(&expected, &quoted(word)));
+        }
+        self.resumed &= at_ms == self.now_ms;
+        self.now_ms = at_ms;
+        Ok(at_ms)
+    }
+
+    fn suspend(&mut self, ms: u64) {
+        self.now_ms = self.now_ms.saturating_add(ms);
+        self.resumed = true;
+    }
+}
+
+fn read_policy<'text>(
+    words: &mut Words<'text>,
+    policy: &mut Policy,
+    seen: &mut Vec<&'text str>,
+) -> Result<(), ParseError> {
+    loop {
+        let (key, value) = words.pair(&POLICY_KEYS, seen)?;
+        match key {
+            "coalesce" => policy.coalesce_ms = words.as_whole(MILLISECONDS, value)?,
+            "retry" => policy.retry_ms = words.as_positive(MILLISECONDS, value)?,
+            "backoff-factor" => {
+                policy.backoff_factor = words.as_positive("a whole factor", value)?
+            }
+            "backoff-max" => policy.backoff_max_ms = words.as_whole(MILLISECONDS, value)?,
+            "max-attempts" => policy.max_attempts = words.as_positive("a whole number", value)?,
+            "max-active" => policy.max_active = words.as_positive("a whole number", value)?,
+            "missed" => {
+                policy.missed = match value {
+                    "skip" => Missed::Skip,
+                    "burst" => Missed::Burst,
+                    "delay" => Missed::Delay,
+                    _ => return Err(words.refuse("skip, burst or delay", &quoted(value))),
+                }
+            }
+            _ => {
+                policy.on_replace = match value {
+                    "finish" => OnReplace::Finish,
+                    "cancel" => OnReplace::Cancel,
+                    _ => return Err(words.refuse("finish or cancel", &quoted(value))),
+                }
+            }
+        }
+        if words.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+fn verb(words: &mut Words<'_>) -> Result<Verb, ParseError> {
+    let word = words.next(VERBS)?;
+    let action = match word {
+        "expect" => return expectation(words).map(Verb::Expect),
+        "install" => Action::Install { name: handler(words)? },
+        "script" => script(words)?,
+        "dispose" => Action::Dispose { name: handler(words)? },
+        "wake" => wake(words)?,
+        "beat" => beat(words)?,
+        "finish" => finish(words)?,
+        "cancel" => Action::Cancel { target: target(words)? },
+        "remove" => Action::Remove { target: target(words)? },
+        "suspend" => Action::Suspend { ms: words.whole(MILLISECONDS)? },
+        "wallclock" => wallclock(words)?,
+        "stop" => stop(words)?,
+        other => return Err(words.refuse(VERBS, &quoted(other))),
+    };
+    Ok(Verb::Act(action))
+}
+
+pub(super) fn handler(words: &mut Words<'_>) -> Result<String, ParseError> {
+    words.name("the name of a handler")
+}
+
+pub(super) fn target(words: &mut Words<'_>) -> Result<String, ParseError> {
+    words.name("a target")
+}
+
+fn script(words: &mut Words<'_>) -> Result<Action, ParseError> {
+    let name = handler(words)?;
+    let target = if words.skip("on") { Some(target(words)?) } else { None };
+    let mut results = vec![result(words)?];
+    while !words.is_empty() {
+        results.push(result(words)?);
+    }
+    Ok(Action::Script { name, target, results })
+}
+
+fn result(words: &mut Words<'_>) -> Result<ResultSpec, ParseError> {
+    let word = words.next(RESULT)?;
+    if word == "hold" {
+        return Ok(ResultSpec::Hold);
+    }
+    let (end, lasts_ms) = match word.split_once('@') {
+        Some((end, lasts)) => (end, Some(words.as_whole("whole milliseconds after @", lasts)?)),
+        None => (word, None),
+    };
+    let outcome = outcome(words, end)?;
+    Ok(ResultSpec::Ends { outcome, lasts_ms })
+}
+
+fn outcome(words: &Words<'_>, text: &str) -> Result<Outcome, ParseError> {
+    let (kind, delay) = match text.split_once(':') {
+        Some((kind, delay)) => (kind, Some(delay)),
+        None => (text, None),
+    };
+    match (kind, delay) {
+        ("ran", None) => Ok(Outcome::Ran),
+        ("skip", None) => Ok(Outcome::Skip),
+        ("fail", None) => Ok(Outcome::Fail),
+        ("panic", None) => Ok(Outcome::Panic),
+        ("busy", None) => Ok(Outcome::Busy { for_ms: None }),
+        ("busy", Some(delay)) => Ok(Outcome::Busy {
+            for_ms: Some(words.as_positive("whole milliseconds after busy:", delay)?),
+        }),
+        ("defer", Some(delay)) => Ok(Outcome::Defer {
+            for_ms: words.as_positive("whole milliseconds after defer:", delay)?,
+        }),
+        _ => Err(words.refuse(RESULT, &quoted(text))),
+    }
+}
+
+fn wake(words: &mut Words<'_>) -> Result<Action, ParseError> {
+    let target = target(words)?;
+    let mut reason = "requested".to_owned();
+    let mut in_ms = None;
+    let mut urgency = Urgency::Event;
+    let mut seen = Vec::new();
+    while !words.is_empty() {
+        let (key, value) = words.pair(&["reason", "in", "urgency"], &mut seen)?;
+        match key {
+            "reason" => reason = words.as_name("a reason", value)?,
+            "in" => in_ms = Some(words.as_whole(MILLISECONDS, value)?),
+            _ => {
+                urgency = match value {
+                    "retry" => Urgency::Retry,
+                    "beat" => Urgency::Beat,
+                    "event" => Urgency::Event,
+                    "urgent" => Urgency::Urgent,
+                    _ => return Err(words.refuse("retry, beat, event or urgent", &quoted(value))),
+                }
+            }
+        }
+    }
+    Ok(Action::Wake { target, reason, in_ms, urgency })
+}
+
+fn beat(words: &mut Words<'_>) -> Result<Action, ParseError> {
+    let target = target(words)?;
+    if words.skip("off") {
+        return Ok(Action::BeatOff { target });
+    }
+    let mut every_ms = None;
+    let mut phase_ms = None;
+    let mut seen = Vec::new();
+    while !words.is_empty() {
+        match words.pair(&["every", "phase"], &mut seen)? {
+            ("every", value) => every_ms = Some(words.as_positive(MILLISECONDS, value)?),
+            (_, value) => phase_ms = Some(words.as_whole(MILLISECONDS, value)?),
+        }
+    }
+    let Some(every_ms) = every_ms else {
+        return Err(words.refuse("every=MS or off", "the end of the line"));
+    };
+    Ok(Action::Beat { target, every_ms, phase_ms })
+}
+
+fn finish(words: &mut Words<'_>) -> Result<Action, ParseError> {
+    const EXPECTED: &str =
+        "how the held run ends now: ran, skip, busy, busy:MS, defer:MS, fail or panic";
+    let name = handler(words)?;
+    let target = target(words)?;
+    let word = words.next(EXPECTED)?;
+    if word == "hold" || word.contains('@') {
+        return Err(words.refuse(EXPECTED, &quoted(word)));
+    }
+    let outcome = outcome(words, word)?;
+    Ok(Action::Finish { name, target, outcome })
+}
+
+fn wallclock(words: &mut Words<'_>) -> Result<Action, ParseError> {
+    const EXPECTED: &str = "whole milliseconds, negative or not";
+    let word = words.next(EXPECTED)?;
+    let digits = word.strip_prefix('-').unwrap_or(word);
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    match word.parse() {
+        Ok(ms) if plain => Ok(Action::Wallclock { ms }),
+        _ => Err(words.refuse(EXPECTED, &quoted(word))),
+    }
+}
+
+fn stop(words: &mut Words<'_>) -> Result<Action, ParseError> {
+    let mut drain_ms = None;
+    if !words.is_empty() {
+        let (_, value) = words.pair(&["drain"], &mut Vec::new())?;
+        drain_ms = Some(words.as_whole(MILLISECONDS, value)?);
+    }
+    Ok(Action::Stop { drain_ms })
+}
