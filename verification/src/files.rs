@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use crate::scenario::Policy;
+use crate::scenario::engine::installs_first;
 use crate::scenario::parse::parse;
 use crate::scenario::play::{Failure, play};
 use crate::scenario::subject::Subject;
@@ -69,7 +70,7 @@ pub fn play_file(path: &Path, subject: impl Fn(&Policy) -> Box<dyn Subject>) -> 
             failed(Failure { line: error.line, expected: error.expected, got: error.got })
         }
         Ok(scenario) => {
-            let played = play(&scenario, &mut *subject(&scenario.policy));
+            let played = play(&installs_first(&scenario), &mut *subject(&scenario.policy));
             Report { path: path.to_path_buf(), trace: played.trace, failure: played.failure }
         }
     }

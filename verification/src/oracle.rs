@@ -180,6 +180,9 @@ impl Oracle {
     }
 
     fn remove(&mut self, key: &str) {
+        if self.stopped {
+            return; // the stop has taken all there was to take
+        }
         self.discard_pending(key);
         self.targets.retain(|target| target.key != key);
         for flight in self.flights.iter_mut().filter(|flight| flight.target == key) {

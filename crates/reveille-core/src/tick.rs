@@ -24,6 +24,10 @@ impl Tick {
     /// After every other instant: not at all.
     pub const NEVER: Self = Self(u64::MAX);
 
+    /// The first instant that counts as never for wakes and beats, 35 years after the origin: a
+    /// pending word has 50 bits for a due, and two of their values are taken.
+    pub const HORIZON: Self = Self((1 << 50) - 2);
+
     /// The instant `micros` microseconds after the origin.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)

@@ -6,7 +6,7 @@ use crate::node::Node;
 use crate::outcome::Outcome;
 use crate::reasons::Reasons;
 use crate::shared::{BoxedHandler, Shared};
-use reveille_core::completion::{Ending, RunNumber};
+use reveille_core::completion::{Ending, RunNumber, Word};
 use reveille_core::sync::Arc;
 use reveille_core::{Entry, Generation, Tick, Urgency};
 use std::cell::RefCell;
@@ -115,6 +115,13 @@ impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
     pub fn is_current(&self) -> bool {
         let entry = self.shared.slot.load();
         entry.generation() == self.generation() && entry.handler().is_some()
+    }
+
+    /// Whether the driver has ended this run, since its handler was replaced under
+    /// [`OnReplace::Cancel`](crate::OnReplace::Cancel): its wake has passed on, and whatever it
+    /// returns counts as late.
+    pub fn is_cancelled(&self) -> bool {
+        self.node.completion.load() != Word::running(self.number)
     }
 
     /// The hub, for a handler that wakes, installs or stops. A handler that gets it from here

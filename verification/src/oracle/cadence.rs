@@ -22,6 +22,8 @@ impl Oracle {
             return;
         }
         let now = self.now;
+        // Phases that are the same modulo the period are the same phase.
+        let phase = phase.map(|phase| phase % every);
         let target = self.target(key);
         let old = target.cadence;
         let last = old.and_then(|cadence| cadence.last);

@@ -1,7 +1,7 @@
 //! How runs end, and what becomes of their wakes.
 
 use super::{Ending, Ends, Event, Flight, Oracle, after};
-use crate::scenario::Outcome;
+use crate::scenario::{Outcome, Urgency};
 use crate::scenario::subject::Refusal;
 
 impl Oracle {
@@ -77,6 +77,12 @@ impl Oracle {
             Outcome::Fail | Outcome::Panic => self.fail(flight),
             Outcome::Defer { for_ms } => {
                 let deferred_to = after(self.now, for_ms);
+                // What came during the run is one wake by now: earliest due, highest urgency.
+                let came = &mut self.target(&flight.target).requests;
+                let earliest = came.iter().map(|request| request.due).min();
+                for urgent in came.iter_mut().filter(|it| it.urgency == Urgency::Urgent) {
+                    urgent.passes_at = earliest;
+                }
                 let mut flight = flight;
                 for request in &mut flight.requests {
                     request.deferred_to = Some(deferred_to);

@@ -12,7 +12,9 @@ impl Oracle {
         }
         self.generation += 1;
         self.registrations.insert(name.to_owned(), Some(self.generation));
-        self.installed = Some(Installed { name: name.to_owned(), since: self.now });
+        // A wake that could have started under the replaced handler still could.
+        let since = self.installed.as_ref().map_or(self.now, |replaced| replaced.since);
+        self.installed = Some(Installed { name: name.to_owned(), since });
         if self.policy.on_replace == OnReplace::Cancel {
             // Every run in flight is of an older generation.
             for flight in std::mem::take(&mut self.flights) {

@@ -19,6 +19,8 @@ pub(super) struct Request {
     pub(super) missed: bool,
     /// The instant before which the run that deferred it does not want it back.
     pub(super) deferred_to: Option<u64>,
+    /// When it takes a deferral along, where that is not its own due.
+    pub(super) passes_at: Option<u64>,
     /// An install has moved it since it last ran.
     pub(super) moved: bool,
     /// A run has had it and gave it back.
@@ -39,6 +41,7 @@ impl Request {
             beats: 0,
             missed: false,
             deferred_to: None,
+            passes_at: None,
             moved: false,
             retained: false,
             starts: 0,
@@ -56,6 +59,7 @@ impl Request {
         self.starts = self.starts_under(generation) + 1;
         self.starts_under = generation;
         self.deferred_to = None;
+        self.passes_at = None;
         self.moved = false;
         self.retained = true;
         self
@@ -72,7 +76,7 @@ pub(super) fn wants_from(wake: &[Request]) -> u64 {
     let urgent = wake
         .iter()
         .filter(|request| request.urgency == Urgency::Urgent && request.deferred_to.is_none())
-        .map(|request| request.due)
+        .map(|request| request.passes_at.unwrap_or(request.due))
         .min();
     let earliest = wake.iter().map(|request| request.due).min();
     match (deferral, urgent) {

@@ -46,19 +46,15 @@ impl Target {
 
     /// The requests that the next run would serve, and those that would go on waiting.
     pub(super) fn next_wake(&self, missed: Missed) -> (Vec<Request>, Vec<Request>) {
+        let the_beat = (missed == Missed::Burst).then(|| self.first_beat()).flatten();
         let mut wake = Vec::new();
         let mut rest = Vec::new();
-        // Under `burst` the wake has one beat: the one a run gave back, or else the first.
-        let one_beat = missed == Missed::Burst;
-        let mut has_beat =
-            one_beat && self.requests.iter().any(|request| request.retained && request.beats > 0);
-        for request in &self.requests {
-            if !one_beat || request.beats == 0 || request.retained {
+        for (index, request) in self.requests.iter().enumerate() {
+            if request.beats == 0 || the_beat.is_none() {
                 wake.push(request.clone());
-            } else if has_beat {
+            } else if the_beat != Some(index) {
                 rest.push(request.clone());
             } else {
-                has_beat = true;
                 wake.push(Request { beats: 1, ..request.clone() });
                 if request.beats > 1 {
                     rest.push(Request { beats: request.beats - 1, ..request.clone() });
@@ -66,5 +62,12 @@ impl Target {
             }
         }
         (wake, rest)
+    }
+
+    /// The beat that goes first: the one a run gave back, or else the earliest.
+    fn first_beat(&self) -> Option<usize> {
+        let beats = self.requests.iter().enumerate().filter(|(_, request)| request.beats > 0);
+        let first = beats.min_by_key(|(_, beat)| (!beat.retained, beat.due, beat.number));
+        first.map(|(index, _)| index)
     }
 }

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 mod check;
+pub mod engine;
 mod expect;
 pub mod parse;
 pub mod play;

@@ -20,6 +20,7 @@ const _: () = assert!(DUE_AT + DUE_BITS == u64::BITS, "the fields fill the word"
 const EMPTY: u64 = (1 << DUE_BITS) - 1;
 /// The due of a wake that pends without ever being armed.
 const NEVER: u64 = EMPTY - 1;
+const _: () = assert!(NEVER == Tick::HORIZON.as_micros());
 /// The due of a parked word, and of a request for now.
 const NOW: u64 = 0;
 

@@ -1,13 +1,13 @@
 //! Cadences (P8): a beat is a wake with urgency `Beat`, due at once.
 
 use super::Engine;
-use super::record::Beating;
+use super::record::{Beating, Due};
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::node::{Node, show};
 use crate::policy::Missed;
 use crate::reasons::Reasons;
-use reveille_core::pending::{Request, Verdict};
+use reveille_core::pending::{Request, Verdict, Word};
 use reveille_core::sync::Ordering;
 use reveille_core::{Tick, Urgency};
 
@@ -42,7 +42,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let first = beating.next;
         let (count, last) = beating.cadence.passed(first, now);
         let next = beating.cadence.after(last);
-        let in_flight = detail.run.as_ref().is_some_and(|run| run.beats > 0);
         let unserved = detail.beats > 0;
         let extras = std::sync::Arc::clone(&detail.extras);
         self.set_beating(index, Some(Beating { next, last: Some(last), ..beating }));
@@ -51,21 +50,18 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let vitals = &extras.vitals;
         show(&vitals.beats, vitals.beats.load(Ordering::Relaxed) + count);
         if self.shared.policy.missed == Missed::Burst {
-            let own = u64::from(!unserved && !in_flight);
+            let own = u64::from(!unserved);
             extras.owed.fetch_add(count - own, Ordering::AcqRel);
-            if own > 0 {
-                self.join_beats(index, &node, first, last, 1);
+            if own > 0 && !self.join_beats(index, &node, first, last, 1) {
+                self.shared.tallies.refused.add(1);
             }
-            // A hub that stopped meanwhile has counted what it found; the rest is ours.
-            if node.word.load().is_closed() {
-                self.shared.tallies.discarded.add(node.take_owed());
-            }
+            self.shared.discard_owed_if_closed(&node);
         } else {
             let passed = unserved || now > first;
-            if self.join_beats(index, &node, first, last, count) {
-                if let Some(detail) = self.detail(index) {
-                    detail.passed |= passed;
-                }
+            if !self.join_beats(index, &node, first, last, count) {
+                self.shared.tallies.refused.add(count);
+            } else if let Some(detail) = self.detail(index) {
+                detail.passed |= passed;
             }
         }
         self.look(index as usize);
@@ -80,39 +76,81 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         last: Tick,
         count: u64,
     ) -> bool {
+        // Behind a run the records keep the due, by the instant at which it was made; the word
+        // says that something waits.
+        let behind = self.detail(index).is_some_and(|detail| detail.run.is_some());
+        let word_due = if behind { Tick::NEVER } else { due };
         let tallies = &self.shared.tallies;
-        let reasons = R::BEAT.to_bits();
-        let request = Request { due, reasons, urgency: Urgency::Beat };
-        match node.word.join(request, self.shared.has_unnoted()).verdict {
+        match node.word.join(beat_request::<R>(word_due), self.shared.has_unnoted()).verdict {
             Verdict::Armed => tallies.coalesced(count - 1),
             Verdict::Preempted | Verdict::Coalesced => tallies.coalesced(count),
-            Verdict::Refused => {
-                tallies.refused.add(count);
-                return false;
-            }
+            Verdict::Refused => return false,
         }
+        let now = self.state.now;
         if let Some(detail) = self.detail(index) {
             detail.beats += count;
             detail.last_beat = Some(last);
+            detail.due.add(now, due); // also where the word took it in without a change
         }
         true
     }
 
-    /// The next beat that is owed becomes a wake, now that the last one was served.
-    pub(super) fn serve_owed(&mut self, index: u32) {
-        let now = self.state.now;
-        let Some(node) = self.node(index) else { return };
-        let Some(detail) = self.detail(index) else { return };
-        if detail.beats > 0 {
-            return;
+    /// Under [`Missed::Burst`] a beat that a run gave back does not merge with the next one,
+    /// which waited behind the run: that one is owed again. True if nothing but it waited there.
+    pub(super) fn part_beats(&mut self, index: u32, run_beats: u64, behind: Word) -> Option<bool> {
+        if self.shared.policy.missed != Missed::Burst || run_beats == 0 {
+            return None;
         }
-        let last = detail.cadence.and_then(|beating| beating.last).unwrap_or(now);
+        let node = self.node(index)?;
+        let detail = self.detail(index)?;
+        if detail.beats == 0 {
+            return None;
+        }
+        detail.beats = 0;
+        let alone = behind.reasons() == R::BEAT.to_bits() && behind.urgency() == Urgency::Beat;
+        if alone {
+            detail.due = Due::NONE;
+        }
+        detail.owed.put_back(detail.moved_behind);
+        detail.extras.owed.fetch_add(1, Ordering::AcqRel);
+        self.shared.discard_owed_if_closed(&node);
+        Some(alone)
+    }
+
+    /// The next beat that is owed becomes a wake, now that the last one was served: the word
+    /// after that, if it was `word` before.
+    pub(super) fn serve_owed(&mut self, index: u32, word: Word) -> Word {
+        let now = self.state.now;
+        let Some(node) = self.node(index) else { return word };
+        let Some(detail) = self.detail(index) else { return word };
+        if detail.beats > 0 {
+            return word;
+        }
         let owed = &detail.extras.owed;
         let took = owed.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
+        if took.is_err() {
+            return word;
+        }
+        let due = match detail.owed.take() {
+            Some(moved) => {
+                detail.due.add_moved(moved);
+                moved
+            }
+            None => {
+                detail.due.add_older(now);
+                now
+            }
+        };
+        let last = detail.cadence.and_then(|beating| beating.last).unwrap_or(now);
         // It was counted as accepted when it passed.
-        if took.is_ok() && !self.join_beats(index, &node, now, last, 1) {
+        if !self.join_beats(index, &node, due, last, 1) {
             // Closed: it was not refused but discarded, as it waited.
             self.shared.tallies.discarded.add(1);
         }
+        word.join(beat_request::<R>(due), false).word
     }
+}
+
+fn beat_request<R: Reasons>(due: Tick) -> Request {
+    Request { due, reasons: R::BEAT.to_bits(), urgency: Urgency::Beat }
 }

@@ -85,36 +85,39 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     fn end(&mut self, index: u32, run: &InFlight<P>, kept: Option<Kept>) {
         let Some(node) = self.node(index) else { return };
         let now = self.state.now;
-        let tallies = &self.shared.tallies;
         let (before, after) = node.word.end(kept.map(|_| run.taken));
         if after.is_closed() {
             // A run of a removed target ends without effect; what a run of a stopped hub gives
             // back is discarded.
-            if kept.is_some() && self.shared.gate.load().is_closed() {
-                tallies.retried.add(1);
-                tallies.discarded.add(1);
+            let removed = self.detail(index).is_some_and(|detail| detail.removed);
+            if kept.is_some() && !removed && self.shared.gate.load().is_closed() {
+                self.shared.tallies.retried.add(1);
+                self.shared.tallies.discarded.add(1);
             }
             return self.retire(index, after);
         }
         if kept.is_some() {
-            tallies.retried.add(1);
+            self.shared.tallies.retried.add(1);
         }
         if before.is_late() && self.shared.has_unnoted() {
             // What came during the run came after an install: note that first, so that it does
             // not move this.
             self.note();
         }
-        let came = before.has_wake();
+        // Where only a beat waited behind the run, and stays a wake of its own, nothing came.
+        let parted = kept.and_then(|_| self.part_beats(index, run.beats, before));
+        let came = before.has_wake() && parted != Some(true);
         let came_due = if before.due() == Tick::NOW { now } else { before.due() };
         let Some(detail) = self.detail(index) else { return };
+        detail.free_since = now;
+        let beats_due = detail.due.earliest();
         if came {
-            // It could not start before this instant.
             let moved = detail.moved_behind;
             if came_due < moved {
-                detail.due.add_older(came_due.max(now));
+                detail.due.add_older(came_due);
             }
             if moved != Tick::NEVER {
-                detail.due.add_moved(moved.max(now));
+                detail.due.add_moved(moved);
             }
         }
         detail.moved_behind = Tick::NEVER;
@@ -129,16 +132,17 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 if before.urgency() == Urgency::Urgent
                     && let Some(not_before) = &mut detail.hold.not_before
                 {
-                    *not_before = came_due.max(now).min(*not_before);
+                    *not_before = came_due.min(beats_due).max(now).min(*not_before);
                 }
-                self.shared.tallies.coalesced(1);
+                if parted.is_none() {
+                    self.shared.tallies.coalesced(1);
+                }
             }
             self.give_back_payload(index, run);
-        } else {
-            self.serve_owed(index);
         }
+        let expected = if kept.is_some() { after } else { self.serve_owed(index, after) };
         let word = node.word.load();
-        let known = word == after && word.has_wake() && !word.is_cancelled();
+        let known = word == expected && word.has_wake() && !word.is_cancelled();
         if !(known && self.place(index, word)) {
             self.look(index as usize);
         }

@@ -22,6 +22,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let known = self.state.entry.as_ref();
         if known.is_none_or(|known| !Arc::ptr_eq(known, &entry)) {
             let generation = entry.generation();
+            if self.handler().is_none() {
+                self.state.handler_since = self.state.now;
+            }
             let old = self.state.entry.replace(entry);
             if generation != self.state.generation {
                 self.state.generation = generation;
@@ -42,6 +45,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         for index in waiting {
             if let Some(detail) = self.detail_or_new(index) {
                 detail.due.move_older(now, earliest);
+                detail.owed.move_older(detail.extras.owed.load(Ordering::Acquire), earliest);
                 if let Some(node) = self.node(index) {
                     let word = node.word.load();
                     // News keeps its own due, and is looked at in this turn.
@@ -63,8 +67,11 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// What waits behind a run was requested before the install, unless its word says late.
     fn move_behind_run(&mut self, index: u32, earliest: Tick) {
+        let now = self.state.now;
         let Some(node) = self.node(index) else { return };
         let Some(detail) = self.detail_or_new(index) else { return };
+        detail.due.move_older(now, earliest);
+        detail.owed.move_older(detail.extras.owed.load(Ordering::Acquire), earliest);
         let word = node.word.load();
         if word.is_late() {
             // Requested after it: stays, and is from now on like the rest.
@@ -129,24 +136,24 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let now = self.state.now;
         let Some(detail) = self.detail_or_new(index) else { return };
         let due = if word.due() == Tick::NOW { now } else { word.due() };
-        match &mut detail.hold.not_before {
-            None => detail.due.add(now, due),
-            // A fresh urgent wake takes a deferral along at the earlier of the two; any other
-            // merges into it and waits (P9).
-            Some(not_before) if word.urgency() == Urgency::Urgent => {
-                *not_before = due.min(*not_before);
-            }
-            Some(_) => {}
+        // Under a deferral this counts for nothing, until an install clears that.
+        detail.due.add(now, due);
+        // A fresh urgent wake takes a deferral along at the earlier of the two; any other merges
+        // into it and waits (P9).
+        if let Some(not_before) = &mut detail.hold.not_before
+            && word.urgency() == Urgency::Urgent
+        {
+            *not_before = due.min(*not_before);
         }
     }
 
     /// Puts a waiting target where it belongs in the store, and its word in accord with that.
     /// False if the word has changed meanwhile: look again.
     pub(super) fn place(&mut self, index: u32, word: Word) -> bool {
-        let now = self.state.now;
+        let (now, since) = (self.state.now, self.state.handler_since);
         let Some(node) = self.node(index) else { return true };
         let Some(detail) = self.detail_or_new(index) else { return true };
-        let (at, held) = detail.start();
+        let (at, held) = detail.start(since);
         // Due already: only a slot or a handler is missing, and no request brings those.
         let due = if held || at <= now { Tick::NOW } else { detail.due.earliest() };
         self.restore(index);
@@ -155,13 +162,52 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// Puts a waiting target where it belongs in the store.
     fn restore(&mut self, index: u32) {
+        let since = self.state.handler_since;
         let Some(record) = self.record(index) else { return };
         let entry = record.entry();
         let Some(detail) = &mut record.detail else { return };
-        let (at, _) = detail.start();
+        let (at, _) = detail.start(since);
         let from = std::mem::replace(&mut detail.may_start, at);
         show(&detail.extras.vitals.next_due, at.as_micros());
         self.state.starts.set(entry, from, at);
+    }
+
+    /// Takes in what was requested behind runs, which a turn leaves until they end.
+    pub(super) fn take_in_behind_runs(&mut self) {
+        let now = self.state.now;
+        for index in self.state.running.iter().copied().collect::<Vec<_>>() {
+            let Some(node) = self.node(index) else { continue };
+            let Some(detail) = self.detail(index) else { continue };
+            let word = node.word.load();
+            if word.has_wake() && node.word.settle(word, Tick::NEVER).is_ok() {
+                detail.due.add(now, if word.due() == Tick::NOW { now } else { word.due() });
+            }
+        }
+    }
+
+    /// Lets every request up to the next turn be news, also one that a waiting wake serves: for
+    /// drivers on virtual time, where an install of the same instant may come after it.
+    ///
+    /// Costs O(waiting). Deferred urgent wakes stay as they are: their word could not tell which
+    /// requests are urgent.
+    pub fn open(&mut self) {
+        for index in self.state.starts.indices() {
+            let deferred = self.detail(index).is_some_and(|d| d.hold.not_before.is_some());
+            if let Some(node) = self.node(index) {
+                let word = node.word.load();
+                if word.is_seen() && !(deferred && word.urgency() == Urgency::Urgent) {
+                    // The store has the due. What comes in between is news anyway.
+                    let _ = node.word.settle(word, Tick::NEVER);
+                }
+            }
+        }
+    }
+
+    /// Undoes [`open`](Self::open) for the targets that got no news.
+    pub(super) fn shut(&mut self) {
+        for index in self.state.starts.indices() {
+            self.look(index as usize);
+        }
     }
 
     /// Takes a target out of the store of starts.
@@ -179,6 +225,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     fn forget(&mut self, index: u32, word: Word) {
         let Some(detail) = self.detail(index) else { return };
         detail.forget_wake();
+        detail.owed.clear();
         if !word.is_running() {
             detail.hold.attempt = 0;
             show(&detail.extras.vitals.attempts, 0);
@@ -205,9 +252,10 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 Some(same) if same.cadence == cadence => same,
                 _ => {
                     let last = old.and_then(|old| old.last);
+                    let changed = old.is_some_and(|old| old.cadence.period() != cadence.period());
                     let next = cadence.next_in_phase(asked_at).unwrap_or_else(|| match last {
-                        Some(last) => cadence.after(last).max(asked_at),
-                        None => cadence.after(asked_at),
+                        Some(last) if changed => cadence.after(last).max(asked_at),
+                        _ => cadence.after(asked_at),
                     });
                     Beating { cadence, next, last }
                 }
@@ -220,9 +268,12 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     pub(super) fn retire(&mut self, index: u32, word: Word) {
         self.unplace(index);
         self.set_beating(index, None);
-        let blocked = self.detail(index).is_some_and(|detail| detail.blocked);
-        if word.is_running() || blocked {
-            return;
+        let stopped = self.shared.gate.load().is_closed();
+        if let Some(detail) = self.detail(index) {
+            detail.removed |= !stopped;
+            if word.is_running() || detail.blocked {
+                return;
+            }
         }
         let Some(record) = self.state.records.get_mut(index as usize).and_then(Option::take) else {
             return;
@@ -235,7 +286,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             let now = self.state.now;
             if let Some(detail) = self.detail(successor) {
                 detail.blocked = false;
-                detail.due.no_sooner(now); // it could not start before this instant
+                detail.free_since = now;
             }
             self.look(successor as usize);
         }

@@ -81,6 +81,8 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     /// The handler, as noted.
     entry: Option<Arc<Entry<BoxedHandler<K, R, P>>>>,
     generation: Generation,
+    /// Since when there is a handler, be it replaced meanwhile: no start is older.
+    handler_since: Tick,
     now: Tick,
     stopped: bool,
     news: Vec<usize>,
@@ -99,6 +101,7 @@ impl<K: Key, R: Reasons, P: Merge> Default for State<K, R, P> {
             active: 0,
             entry: None,
             generation: Generation::NONE,
+            handler_since: Tick::NOW,
             now: Tick::NOW,
             stopped: false,
             news: Vec::new(),
@@ -155,15 +158,22 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// An instant before that of an earlier turn counts as that one. Allocates for targets
     /// that wake for the first time; costs O(news), plus O(waiting) after an install.
     pub fn turn(&mut self, now: Tick) {
-        self.observe(now);
+        self.collect(now);
         self.beat_what_is_due();
         self.pass_limits();
     }
 
-    /// A turn without beats: all that was asked for up to here is taken in, at `now`.
+    /// A turn without beats: all that was asked for up to here is taken in as asked for at `now`.
     ///
-    /// For drivers on virtual time that apply several steps at one instant.
+    /// For drivers on virtual time that apply several steps at one instant; see also
+    /// [`open`](Self::open).
     pub fn observe(&mut self, now: Tick) {
+        self.collect(now);
+        self.take_in_behind_runs();
+        self.shut();
+    }
+
+    fn collect(&mut self, now: Tick) {
         // Take first, collect second.
         self.shared.deadline.take();
         let state = &mut self.state;

@@ -28,16 +28,22 @@ pub(super) struct Detail<K, P> {
     /// Where the target stands in the store of starts; never: not in it.
     pub(super) may_start: Tick,
     pub(super) hold: Hold,
+    /// When the last run of this key ended: no start is older.
+    pub(super) free_since: Tick,
     /// To where an install has moved what waits behind a run; never: it has not.
     pub(super) moved_behind: Tick,
     /// The beats in the wake that waits, and the instant of the last.
     pub(super) beats: u64,
     pub(super) last_beat: Option<Tick>,
+    /// Which of the beats that are owed an install has moved.
+    pub(super) owed: Owed,
     /// One of them passed unserved, so that under [`Missed::Delay`](crate::Missed::Delay) the
     /// cadence counts on from the next start.
     pub(super) passed: bool,
     pub(super) cadence: Option<Beating>,
     pub(super) run: Option<InFlight<P>>,
+    /// It was removed, and its last run is still in flight.
+    pub(super) removed: bool,
     /// A removed target of the same key still runs.
     pub(super) blocked: bool,
     /// The target that waits for this one's last run.
@@ -51,24 +57,28 @@ impl<K, P> Detail<K, P> {
             due: Due::NONE,
             may_start: Tick::NEVER,
             hold: Hold::default(),
+            free_since: Tick::NOW,
             moved_behind: Tick::NEVER,
             beats: 0,
             last_beat: None,
+            owed: Owed::default(),
             passed: false,
             cadence: None,
             run: None,
+            removed: false,
             blocked: false,
             successor: None,
         }
     }
 
-    /// When the wake that waits may start, and whether no request could start it sooner.
-    pub(super) fn start(&self) -> (Tick, bool) {
+    /// When the wake that waits may start under a handler that is there since `since`, and
+    /// whether no request could start it sooner.
+    pub(super) fn start(&self, since: Tick) -> (Tick, bool) {
         if self.blocked {
-            return (Tick::NEVER, true);
+            return (Tick::NEVER, false);
         }
         let due = self.due.earliest();
-        let at = self.hold.not_before.unwrap_or(due).max(self.hold.floor);
+        let at = self.hold.not_before.unwrap_or(due).max(self.hold.floor).max(since.max(self.free_since));
         (at, self.hold.not_before.is_some() || at > due)
     }
 
@@ -157,13 +167,6 @@ impl Due {
         self.moved = self.moved.min(due);
     }
 
-    /// Nothing waits for an instant before `now` any more.
-    pub(super) fn no_sooner(&mut self, now: Tick) {
-        for due in [&mut self.moved, &mut self.older, &mut self.fresh] {
-            *due = now.max(*due);
-        }
-    }
-
     /// An install at `now`: requests before it that no install has moved start no sooner than
     /// `earliest`.
     pub(super) fn move_older(&mut self, now: Tick, earliest: Tick) {
@@ -172,6 +175,54 @@ impl Due {
             self.moved = self.moved.min(earliest);
             self.older = Tick::NEVER;
         }
+    }
+}
+
+/// Which of the beats that are owed an install has moved, and to where; oldest first.
+///
+/// How many are owed in all stands in the target's extras, where a stop can take them. Kept short:
+/// past a few installs the later ones join the last entry, and so start early rather than late.
+#[derive(Default)]
+pub(super) struct Owed(Vec<(u64, Tick)>);
+
+impl Owed {
+    const LONGEST: usize = 4;
+
+    /// An install: of the `all` beats that are owed, those that no install has moved start no
+    /// sooner than `earliest`.
+    pub(super) fn move_older(&mut self, all: u64, earliest: Tick) {
+        let moved: u64 = self.0.iter().map(|&(count, _)| count).sum();
+        let rest = all.saturating_sub(moved);
+        if rest == 0 {
+            return;
+        }
+        let full = self.0.len() >= Self::LONGEST;
+        match self.0.last_mut() {
+            Some((count, _)) if full => *count += rest,
+            _ => self.0.push((rest, earliest)),
+        }
+    }
+
+    /// The oldest beat becomes a wake: to where an install has moved it, if one has.
+    pub(super) fn take(&mut self) -> Option<Tick> {
+        let (count, due) = self.0.first_mut()?;
+        let due = *due;
+        *count -= 1;
+        if *count == 0 {
+            self.0.remove(0);
+        }
+        Some(due)
+    }
+
+    /// The oldest beat goes back to the front; `moved` is to where an install has moved it.
+    pub(super) fn put_back(&mut self, moved: Tick) {
+        if moved != Tick::NEVER {
+            self.0.insert(0, (1, moved));
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 }
 

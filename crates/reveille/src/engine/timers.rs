@@ -17,15 +17,15 @@ pub(super) struct Entry {
 }
 
 impl Timers {
-    /// Moves `entry` from instant to instant; [`Tick::NEVER`] is not in the store.
+    /// Moves `entry` from instant to instant; those past [`Tick::HORIZON`] are not in the store.
     pub(super) fn set(&mut self, entry: Entry, from: Tick, to: Tick) {
         if from == to {
             return;
         }
-        if from != Tick::NEVER {
+        if from < Tick::HORIZON {
             self.0.remove(&(from, entry.created, entry.index));
         }
-        if to != Tick::NEVER {
+        if to < Tick::HORIZON {
             self.0.insert((to, entry.created, entry.index));
         }
     }

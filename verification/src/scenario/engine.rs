@@ -1,0 +1,501 @@
+//! The real engine as a subject: the product's own hub on a manual clock, driven by hand.
+//!
+//! Nothing of scheduling is decided here. The subject holds runs until their scripted end, and
+//! steps from deadline to deadline as a driver would.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use reveille::{
+    Builder, Cadence, Engine, Generation, ManualClock, Merge, Registration, Reveille, Run, Tick,
+    Wake,
+};
+
+use super::subject::{EVENT_LIMIT, Ending, Event, Refusal, Started, Subject};
+use super::{
+    Action, Counter, Missed, OnReplace, Outcome, Policy, ResultSpec, Scenario, Step, TargetState,
+    Urgency, Verb,
+};
+
+type Hub = Reveille<String, (), Causes>;
+
+/// What a word of eight bits has no room for: the reasons as text, and which of them leads.
+#[derive(Clone, Debug)]
+struct Causes {
+    reasons: BTreeSet<String>,
+    leader: Cause,
+}
+
+/// Ordered by how much it leads: highest urgency first, then the latest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Cause {
+    urgency: Urgency,
+    at: Tick,
+    /// Beats come after the steps of their instant.
+    is_beat: bool,
+    number: u64,
+    reason: String,
+}
+
+impl Merge for Causes {
+    fn merge(&mut self, later: Self) {
+        self.reasons.extend(later.reasons);
+        if later.leader >= self.leader {
+            self.leader = later.leader;
+        }
+    }
+}
+
+/// A hub at its origin, its engine, and the runs that it has handed out.
+pub struct EngineSubject {
+    clock: ManualClock,
+    engine: Engine<String, (), Causes>,
+    hub: Hub,
+    /// What each name means now; nothing where its install was refused.
+    registrations: BTreeMap<String, Option<Registration<String, (), Causes>>>,
+    /// Registrations that a second install of their name has displaced: nobody drops them.
+    displaced: Vec<Registration<String, (), Causes>>,
+    names: HashMap<Generation, String>,
+    scripts: BTreeMap<(String, Option<String>), Script>,
+    flights: Vec<Flight>,
+    events: Vec<Event>,
+    peak: u64,
+    requests: u64,
+    /// When the machine slept: beats of that time are made at its end.
+    suspends: Vec<(Tick, Tick)>,
+}
+
+struct Script {
+    results: Vec<ResultSpec>,
+    next: usize,
+}
+
+struct Flight {
+    run: Run<String, (), Causes>,
+    ends: Option<(Tick, Outcome)>,
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn at_ms(tick: Tick) -> u64 {
+    tick.as_micros() / 1_000
+}
+
+fn policy_of(policy: &Policy) -> impl FnOnce(&mut reveille::Policy) {
+    let small = |n: u64| NonZeroU32::new(u32::try_from(n).unwrap_or(u32::MAX));
+    let policy = policy.clone();
+    move |to| {
+        to.coalesce = ms(policy.coalesce_ms);
+        to.retry_after = ms(policy.retry_ms);
+        to.backoff_max = ms(policy.backoff_max_ms);
+        to.backoff_factor = small(policy.backoff_factor).unwrap_or(NonZeroU32::MIN);
+        to.max_attempts = small(policy.max_attempts).unwrap_or(NonZeroU32::MIN);
+        let active = usize::try_from(policy.max_active).unwrap_or(usize::MAX);
+        to.max_active = NonZeroUsize::new(active).unwrap_or(NonZeroUsize::MIN);
+        to.missed = match policy.missed {
+            Missed::Skip => reveille::Missed::Skip,
+            Missed::Burst => reveille::Missed::Burst,
+            Missed::Delay => reveille::Missed::Delay,
+        };
+        to.on_replace = match policy.on_replace {
+            OnReplace::Finish => reveille::OnReplace::Finish,
+            OnReplace::Cancel => reveille::OnReplace::Cancel,
+        };
+        // A held run of a scenario is no hung one.
+        to.run_limit = None;
+        // Scenarios name few targets.
+        to.max_targets = NonZeroU32::MIN.saturating_add(4_095);
+    }
+}
+
+impl EngineSubject {
+    /// A hub at time 0 without a handler and without targets.
+    ///
+    /// # Panics
+    /// If the product refuses a policy that the grammar allows.
+    #[must_use]
+    pub fn new(policy: &Policy) -> Self {
+        let clock = ManualClock::new();
+        let built = Builder::new().policy(policy_of(policy)).clock(clock.clone()).build();
+        let hub: Hub = built.expect("the grammar allows only policies that hold");
+        let engine = hub.engine().expect("a new hub has no driver");
+        Self {
+            clock,
+            engine,
+            hub,
+            registrations: BTreeMap::new(),
+            displaced: Vec::new(),
+            names: HashMap::new(),
+            scripts: BTreeMap::new(),
+            flights: Vec::new(),
+            events: Vec::new(),
+            peak: 0,
+            requests: 0,
+            suspends: Vec::new(),
+        }
+    }
+
+    fn now(&self) -> Tick {
+        self.hub.now()
+    }
+
+    /// The result of the next run of `name` on `target`.
+    fn result(&mut self, name: &str, target: &str) -> ResultSpec {
+        let own = (name.to_owned(), Some(target.to_owned()));
+        let key = if self.scripts.contains_key(&own) { own } else { (name.to_owned(), None) };
+        let Some(script) = self.scripts.get_mut(&key) else {
+            return ResultSpec::Ends { outcome: Outcome::Ran, lasts_ms: None };
+        };
+        let result = script.results[script.next.min(script.results.len() - 1)];
+        script.next += 1;
+        result
+    }
+
+    fn start(&mut self, run: Run<String, (), Causes>) {
+        let name = self.names.get(&run.generation()).cloned().unwrap_or_default();
+        let target = run.key().clone();
+        let (reason, reasons) = causes(&run, &self.suspends);
+        self.events.push(Event::Started(Started {
+            at_ms: at_ms(run.started()),
+            handler: name.clone(),
+            target: target.clone(),
+            reason,
+            reasons,
+            attempt: u64::from(run.attempt()),
+            missed: run.missed(),
+        }));
+        let result = self.result(&name, &target);
+        self.peak = self.peak.max(self.flights.len() as u64 + 1);
+        match result {
+            ResultSpec::Hold => self.flights.push(Flight { run, ends: None }),
+            ResultSpec::Ends { outcome, lasts_ms: None } => {
+                self.end(run, outcome);
+                self.engine.observe(self.now());
+            }
+            ResultSpec::Ends { outcome, lasts_ms: Some(lasts) } => {
+                let ends = Some((self.now() + ms(lasts), outcome));
+                self.flights.push(Flight { run, ends });
+            }
+        }
+    }
+
+    fn end(&mut self, run: Run<String, (), Causes>, outcome: Outcome) {
+        use reveille::Outcome as Real;
+        let ending = match outcome {
+            Outcome::Ran => Ending::Ran,
+            Outcome::Skip => Ending::Skip,
+            Outcome::Busy { .. } => Ending::Busy,
+            Outcome::Defer { .. } => Ending::Defer,
+            Outcome::Fail => Ending::Fail,
+            Outcome::Panic => Ending::Panic,
+        };
+        self.tell_end(&run, ending);
+        match outcome {
+            Outcome::Ran => run.finish(Real::ran()),
+            Outcome::Skip => run.finish(Real::skipped()),
+            Outcome::Busy { for_ms: None } => run.finish(Real::busy()),
+            Outcome::Busy { for_ms: Some(delay) } => run.finish(Real::busy_for(ms(delay))),
+            Outcome::Defer { for_ms } => run.finish(Real::defer(ms(for_ms))),
+            Outcome::Fail => run.finish(Real::failed()),
+            Outcome::Panic => run.panicked("as scripted".to_owned()),
+        }
+    }
+
+    fn tell_end(&mut self, run: &Run<String, (), Causes>, ending: Ending) {
+        let (at_ms, target) = (at_ms(self.now()), run.key().clone());
+        self.events.push(Event::Ended { at_ms, target, ending });
+    }
+
+    /// Ends the runs whose time has come, in the order in which they started.
+    fn end_what_is_over(&mut self) {
+        let now = self.now();
+        let over = |flight: &mut Flight| flight.ends.is_some_and(|(at, _)| at <= now);
+        for flight in self.flights.extract_if(.., over).collect::<Vec<_>>() {
+            if let Some((_, outcome)) = flight.ends {
+                self.end(flight.run, outcome);
+            }
+        }
+    }
+
+    /// Forgets the runs that the hub has cancelled.
+    fn drop_cancelled(&mut self) {
+        let cancelled = |flight: &mut Flight| flight.run.is_cancelled();
+        for flight in self.flights.extract_if(.., cancelled).collect::<Vec<_>>() {
+            self.tell_end(&flight.run, Ending::Cancelled);
+        }
+    }
+
+    fn next_end(&self) -> Option<Tick> {
+        self.flights.iter().filter_map(|flight| flight.ends).map(|(at, _)| at).min()
+    }
+
+    fn wake(&mut self, target: &str, reason: &str, in_ms: Option<u64>, urgency: Urgency) {
+        self.requests += 1;
+        let leader = Cause {
+            urgency,
+            at: self.now(),
+            is_beat: false,
+            number: self.requests,
+            reason: reason.to_owned(),
+        };
+        let causes = Causes { reasons: BTreeSet::from([reason.to_owned()]), leader };
+        let wake = match in_ms {
+            Some(delay) => Wake::within(ms(delay)),
+            None => Wake::soon(),
+        };
+        let urgency = match urgency {
+            Urgency::Retry => reveille::Urgency::Retry,
+            Urgency::Beat => reveille::Urgency::Beat,
+            Urgency::Event => reveille::Urgency::Event,
+            Urgency::Urgent => reveille::Urgency::Urgent,
+        };
+        self.hub.wake(target.to_owned(), wake.urgency(urgency).with(causes));
+    }
+
+    fn too_much(&self) -> Result<(), Refusal> {
+        let counters = self.hub.counters();
+        if counters.beats + counters.started > EVENT_LIMIT { Err(Refusal::too_much()) } else { Ok(()) }
+    }
+}
+
+/// The leading reason of a run, and all of them. Beats have the reason `beat`.
+fn causes(
+    run: &Run<String, (), Causes>,
+    suspends: &[(Tick, Tick)],
+) -> (String, BTreeSet<String>) {
+    let causes = run.payload();
+    let mut reasons = causes.map_or_else(BTreeSet::new, |causes| causes.reasons.clone());
+    let made_at = |at| {
+        let asleep = suspends.iter().find(|&&(from, to)| from < at && at < to);
+        asleep.map_or(at, |&(_, to)| to)
+    };
+    let beat = run.beat().map(|at| Cause {
+        urgency: Urgency::Beat,
+        at: made_at(at),
+        is_beat: true,
+        number: 0,
+        reason: "beat".to_owned(),
+    });
+    if beat.is_some() {
+        reasons.insert("beat".to_owned());
+    }
+    let leader = causes.map(|causes| causes.leader.clone()).max(beat);
+    (leader.map(|cause| cause.reason).unwrap_or_default(), reasons)
+}
+
+fn refused(expected: &str, got: String) -> Refusal {
+    Refusal { expected: expected.to_owned(), got }
+}
+
+impl Subject for EngineSubject {
+    fn name_target(&mut self, target: &str) {
+        // After a stop there are no targets to name.
+        let _ = self.hub.target(target.to_owned());
+        self.engine.observe(self.now());
+    }
+
+    fn advance_to(&mut self, to_ms: u64) -> Result<(), Refusal> {
+        let to = Tick::NOW + ms(to_ms.min(super::LAST_INSTANT_MS));
+        while self.now() < to {
+            self.settle()?;
+            let next = self.engine.deadline().min(self.next_end().unwrap_or(Tick::NEVER));
+            self.clock.advance_to(next.min(to));
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, action: &Action) -> Result<(), Refusal> {
+        self.engine.open();
+        match action {
+            Action::Install { name } => {
+                let installed = self.hub.install(|_: &Run<String, (), Causes>| {}).ok();
+                if let Some(registration) = &installed {
+                    self.names.insert(registration.generation(), name.clone());
+                }
+                // A refused install is no registration: the name means what it meant.
+                let known = self.registrations.entry(name.clone()).or_default();
+                if let Some(new) = installed {
+                    self.displaced.extend(known.replace(new));
+                }
+            }
+            Action::Script { name, target, results } => {
+                let script = Script { results: results.clone(), next: 0 };
+                self.scripts.insert((name.clone(), target.clone()), script);
+            }
+            Action::Dispose { name } => match self.registrations.get(name) {
+                None => {
+                    let got = format!("`{name}`, which never was");
+                    return Err(refused("a handler that was installed", got));
+                }
+                Some(None) => {}
+                Some(Some(registration)) => {
+                    registration.dispose();
+                }
+            },
+            Action::Wake { target, reason, in_ms, urgency } => {
+                self.wake(target, reason, *in_ms, *urgency);
+            }
+            Action::Beat { target, every_ms, phase_ms } => {
+                let Ok(mut cadence) = Cadence::every(ms(*every_ms)) else {
+                    return Err(refused("a period of at least 1", every_ms.to_string()));
+                };
+                if let Some(phase) = phase_ms {
+                    cadence = cadence.with_phase(ms(*phase));
+                }
+                if let Ok(target) = self.hub.target(target.clone()) {
+                    let _ = target.beat(cadence);
+                }
+            }
+            Action::BeatOff { target } => {
+                if let Some(target) = self.hub.find(target) {
+                    target.stop_beating();
+                }
+            }
+            Action::Finish { name, target, outcome } => {
+                let held = self.flights.iter().position(|flight| {
+                    flight.run.key() == target
+                        && flight.ends.is_none()
+                        && self.names.get(&flight.run.generation()) == Some(name)
+                });
+                let Some(held) = held else {
+                    let got = "none".to_owned();
+                    return Err(refused(&format!("a held run of {target} by {name}"), got));
+                };
+                let flight = self.flights.remove(held);
+                self.end(flight.run, *outcome);
+            }
+            Action::Cancel { target } => {
+                if let Some(target) = self.hub.find(target) {
+                    target.cancel();
+                }
+            }
+            Action::Remove { target } => {
+                if let Some(target) = self.hub.find(target) {
+                    target.remove();
+                }
+            }
+            Action::Suspend { ms: length } => {
+                self.settle()?;
+                let from = self.now();
+                let last = Tick::NOW + ms(super::LAST_INSTANT_MS);
+                self.clock.advance_to((from + ms(*length)).min(last));
+                self.suspends.push((from, self.now()));
+            }
+            // A wall clock has no part in this: deadlines live on a monotonic one (P14).
+            Action::Wallclock { .. } => {}
+            Action::Stop { drain_ms } => {
+                match drain_ms {
+                    Some(limit) => self.hub.drain(ms(*limit)),
+                    None => self.hub.stop(),
+                };
+            }
+        }
+        self.engine.observe(self.now());
+        self.drop_cancelled();
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), Refusal> {
+        loop {
+            self.end_what_is_over();
+            self.engine.turn(self.now());
+            let mut started = false;
+            while let Some(run) = self.engine.next_run() {
+                started = true;
+                self.start(run);
+                self.too_much()?;
+            }
+            if !started && self.next_end().is_none_or(|at| at > self.now()) {
+                return self.too_much();
+            }
+        }
+    }
+
+    fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    fn state(&self, target: &str) -> TargetState {
+        // A removed target that still runs holds its key.
+        if self.flights.iter().any(|flight| flight.run.key() == target) {
+            return TargetState::Running;
+        }
+        match self.hub.find(target).map(|target| target.state()) {
+            None | Some(reveille::TargetState::Idle) => TargetState::Idle,
+            Some(reveille::TargetState::Pending) => TargetState::Pending,
+            Some(_) => TargetState::Running,
+        }
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        Some(self.engine.deadline()).filter(|&at| at != Tick::NEVER).map(at_ms)
+    }
+
+    fn handler(&self) -> Option<String> {
+        self.hub.handler().and_then(|generation| self.names.get(&generation).cloned())
+    }
+
+    fn active(&self) -> u64 {
+        self.flights.len() as u64
+    }
+
+    fn peak(&self) -> u64 {
+        self.peak
+    }
+
+    fn count(&self, counter: Counter) -> u64 {
+        let counters = self.hub.counters();
+        match counter {
+            Counter::Accepted => counters.accepted,
+            Counter::Started => counters.started,
+            Counter::Coalesced => counters.coalesced,
+            Counter::Pending => counters.pending,
+            Counter::Refused => counters.refused,
+            Counter::Discarded => counters.discarded,
+            Counter::Retried => counters.retried,
+            Counter::GaveUp => counters.gave_up,
+            Counter::StaleDisposes => counters.stale_disposes,
+            Counter::Panics => counters.panics,
+        }
+    }
+}
+
+/// The same scenario with each install before the wakes and beats of its own instant that stand
+/// right before it.
+///
+/// A wake of the same instant as an install counts as requested after it, wherever its line
+/// stands. On real threads nothing has the same instant; here the order says which came first.
+#[must_use]
+pub fn installs_first(scenario: &Scenario) -> Scenario {
+    let mut steps: Vec<Step> = Vec::with_capacity(scenario.steps.len());
+    for step in &scenario.steps {
+        let mut place = steps.len();
+        if matches!(step.verb, Verb::Act(Action::Install { .. })) {
+            let finish = scenario.policy.on_replace == OnReplace::Finish;
+            let passes = |before: &Step| before.at_ms == step.at_ms && gives_way(before, finish);
+            while place > 0 && passes(&steps[place - 1]) {
+                place -= 1;
+            }
+        }
+        steps.insert(place, step.clone());
+    }
+    Scenario { policy: scenario.policy.clone(), steps }
+}
+
+/// Whether it makes no difference else that an install comes before this step.
+fn gives_way(step: &Step, finish: bool) -> bool {
+    match &step.verb {
+        Verb::Act(
+            Action::Wake { .. }
+            | Action::Beat { .. }
+            | Action::BeatOff { .. }
+            | Action::Script { .. },
+        ) => true,
+        // Under `cancel` the install would end runs first, and these meet what they give back.
+        Verb::Act(Action::Cancel { .. } | Action::Remove { .. }) => finish,
+        _ => false,
+    }
+}
