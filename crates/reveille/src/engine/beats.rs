@@ -106,7 +106,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if detail.beats == 0 {
             return None;
         }
-        detail.beats = 0;
+        (detail.beats, detail.last_beat) = (0, None);
         let alone = behind.reasons() == R::BEAT.to_bits() && behind.urgency() == Urgency::Beat;
         if alone {
             detail.due = Due::NONE;
@@ -117,37 +117,27 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         Some(alone)
     }
 
-    /// The next beat that is owed becomes a wake, now that the last one was served: the word
-    /// after that, if it was `word` before.
-    pub(super) fn serve_owed(&mut self, index: u32, word: Word) -> Word {
+    /// A run has taken the last beat: the next one that is owed waits behind it.
+    pub(super) fn serve_owed(&mut self, index: u32) {
         let now = self.state.now;
-        let Some(node) = self.node(index) else { return word };
-        let Some(detail) = self.detail(index) else { return word };
-        if detail.beats > 0 {
-            return word;
-        }
+        let Some(node) = self.node(index) else { return };
+        let Some(detail) = self.detail(index) else { return };
         let owed = &detail.extras.owed;
         let took = owed.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
         if took.is_err() {
-            return word;
+            return;
         }
-        let due = match detail.owed.take() {
-            Some(moved) => {
-                detail.due.add_moved(moved);
-                moved
-            }
-            None => {
-                detail.due.add_older(now);
-                now
-            }
-        };
+        let moved = detail.owed.take();
+        match moved {
+            Some(due) => detail.due.add_moved(due),
+            None => detail.due.add_older(now),
+        }
         let last = detail.cadence.and_then(|beating| beating.last).unwrap_or(now);
         // It was counted as accepted when it passed.
-        if !self.join_beats(index, &node, due, last, 1) {
+        if !self.join_beats(index, &node, Tick::NEVER, last, 1) {
             // Closed: it was not refused but discarded, as it waited.
             self.shared.tallies.discarded.add(1);
         }
-        word.join(beat_request::<R>(due), false).word
     }
 }
 

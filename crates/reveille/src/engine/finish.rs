@@ -140,9 +140,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             }
             self.give_back_payload(index, run);
         }
-        let expected = if kept.is_some() { after } else { self.serve_owed(index, after) };
         let word = node.word.load();
-        let known = word == expected && word.has_wake() && !word.is_cancelled();
+        let known = word == after && word.has_wake() && !word.is_cancelled();
         if !(known && self.place(index, word)) {
             self.look(index as usize);
         }

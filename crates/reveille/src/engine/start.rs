@@ -77,12 +77,13 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         show(&vitals.runs, vitals.runs.load(Ordering::Relaxed) + 1);
         let stood_for = beats.saturating_sub(1);
         show(&vitals.missed, vitals.missed.load(Ordering::Relaxed) + stood_for);
-        if missed == Missed::Delay
-            && passed
-            && let Some(beating) = detail.cadence
-        {
+        let beating = detail.cadence.filter(|_| missed == Missed::Delay && passed);
+        if let Some(beating) = beating {
             let next = beating.cadence.after(now);
             self.set_beating(index, Some(Beating { next, last: Some(now), ..beating }));
+        }
+        if missed == Missed::Burst {
+            self.serve_owed(index);
         }
         if let Some(record) = self.record(index) {
             let place = record.entry();
