@@ -4,10 +4,11 @@ use crate::driver::thread::{DriveError, Driver};
 use crate::engine::{AlreadyDriven, Engine};
 use crate::fault::Fault;
 use crate::merge::Merge;
+use crate::outcome::Outcome;
 use crate::policy::{Policy, PolicyError};
 use crate::reasons::Reasons;
 use crate::registry::Full;
-use crate::run::Handler;
+use crate::run::{Handler, Run};
 use crate::shared::{self, BoxedHandler, Shared};
 use crate::snapshot::Snapshot;
 use crate::stop::StopTicket;
@@ -103,6 +104,10 @@ impl fmt::Debug for Builder {
     }
 }
 
+/// What an install returns: the registration, or the handler that was not taken in.
+pub type Installed<K, R = (), P = ()> =
+    Result<Registration<K, R, P>, Rejected<Box<dyn Handler<K, R, P>>>>;
+
 /// Why a hub could not be started.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -146,10 +151,19 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
     ///
     /// # Errors
     /// The handler, if the hub has stopped.
-    pub fn install<H: Handler<K, R, P>>(
-        &self,
-        handler: H,
-    ) -> Result<Registration<K, R, P>, Rejected<Box<dyn Handler<K, R, P>>>> {
+    pub fn install<F, T>(&self, handler: F) -> Installed<K, R, P>
+    where
+        F: Fn(&Run<K, R, P>) -> T + Send + Sync + 'static,
+        T: Into<Outcome>,
+    {
+        self.install_handler(handler)
+    }
+
+    /// Installs a handler that is a type of its own; see [`install`](Self::install).
+    ///
+    /// # Errors
+    /// The handler, if the hub has stopped.
+    pub fn install_handler(&self, handler: impl Handler<K, R, P>) -> Installed<K, R, P> {
         let handler: BoxedHandler<K, R, P> = Box::new(handler);
         match reveille_core::Registration::install(&self.shared, handler) {
             Ok(inner) => Ok(Registration { inner }),

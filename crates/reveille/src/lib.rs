@@ -27,7 +27,7 @@ pub use counters::Counters;
 pub use driver::thread::{DriveError, Driver};
 pub use engine::{AlreadyDriven, Engine};
 pub use fault::{Fault, Place};
-pub use hub::{Builder, Key, Registration, Reveille, StartError};
+pub use hub::{Builder, Installed, Key, Registration, Reveille, StartError};
 pub use merge::Merge;
 pub use node::Last;
 pub use outcome::{Done, Later, NotNow, Outcome};

@@ -170,8 +170,10 @@ impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
         }
         match self.node.completion.complete(self.number, ending) {
             Ok(()) => {
-                // Published first: whoever waits for the gate finds the ending on its way.
-                self.shared.publish(self.node.index, Tick::NOW);
+                // Published first: whoever waits for the gate finds the ending on its way. Rings
+                // also a driver that no wake need ring, since no handler is installed.
+                self.shared.ready.set(self.node.index as usize);
+                self.shared.demand_turn();
                 self.shared.leave_gate();
             }
             Err(_) => self.shared.tallies.late_completions.add(1),

@@ -146,8 +146,9 @@ fn drive<K: Key, R: Reasons, P: Merge>(
         let until = engine.arm().min(now + shared.policy.max_sleep);
         if until > now && engine.doze(until) {
             if !leave.load(Ordering::Acquire) {
+                now = read_clock(shared, now);
                 // Early is allowed, late never: rings and spurious returns make a turn.
-                thread::park_timeout(until.since(read_clock(shared, now)));
+                thread::park_timeout(until.since(now));
             }
             engine.rise();
         }

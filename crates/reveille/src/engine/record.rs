@@ -78,7 +78,12 @@ impl<K, P> Detail<K, P> {
             return (Tick::NEVER, false);
         }
         let due = self.due.earliest();
-        let at = self.hold.not_before.unwrap_or(due).max(self.hold.floor).max(since.max(self.free_since));
+        let at = self
+            .hold
+            .not_before
+            .unwrap_or(due)
+            .max(self.hold.floor)
+            .max(since.max(self.free_since));
         (at, self.hold.not_before.is_some() || at > due)
     }
 
