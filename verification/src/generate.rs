@@ -5,7 +5,7 @@
 //! instant all the time. That is where schedulers are wrong.
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestError, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
 mod differ;
 mod strategy;
@@ -43,17 +43,46 @@ pub fn search(
     a: impl Fn(&Policy) -> Box<dyn Subject>,
     b: impl Fn(&Policy) -> Box<dyn Subject>,
 ) -> Result<(), Box<Counterexample>> {
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    search_among(
+        cases,
+        TestRng::from_seed(RngAlgorithm::ChaCha, &[0; 32]),
+        |it| Some(it.clone()),
+        a,
+        b,
+    )
+}
+
+/// The same with a seed, and with what `prepare` makes of each scenario; where it makes nothing, the
+/// scenario is passed over and another one drawn.
+///
+/// # Errors
+/// The shrunk case, if they differ on any.
+pub fn search_among(
+    cases: u32,
+    rng: TestRng,
+    prepare: impl Fn(&Scenario) -> Option<Scenario>,
+    a: impl Fn(&Policy) -> Box<dyn Subject>,
+    b: impl Fn(&Policy) -> Box<dyn Subject>,
+) -> Result<(), Box<Counterexample>> {
+    let max_global_rejects = cases.saturating_mul(10);
+    let config =
+        Config { cases, failure_persistence: None, max_global_rejects, ..Config::default() };
     let both = |scenario: &Scenario| {
         differ(&mut *a(&scenario.policy), &mut *b(&scenario.policy), scenario)
     };
-    let outcome = TestRunner::new(config).run(&schedule(), |scenario| match both(&scenario) {
-        None => Ok(()),
-        Some(difference) => Err(TestCaseError::fail(difference.to_string())),
+    let outcome = TestRunner::new_with_rng(config, rng).run(&schedule(), |scenario| {
+        let Some(scenario) = prepare(&scenario) else {
+            return Err(TestCaseError::reject("not compared"));
+        };
+        match both(&scenario) {
+            None => Ok(()),
+            Some(difference) => Err(TestCaseError::fail(difference.to_string())),
+        }
     });
     match outcome {
         Ok(()) => Ok(()),
         Err(TestError::Fail(reason, scenario)) => {
+            let scenario = prepare(&scenario).unwrap_or(scenario);
             // An implementation that is not even repeatable may agree the second time.
             let difference = both(&scenario).unwrap_or_else(|| Difference::unrepeatable(reason));
             Err(Box::new(Counterexample { scenario, difference }))

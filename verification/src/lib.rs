@@ -2,10 +2,11 @@
 //!
 //! [`scenario`] reads and plays schedule sequences written as text, [`oracle`] is the slow and
 //! obvious implementation of their meaning, [`generate`] makes random ones and finds where two
-//! implementations differ, and [`under_test`] says which implementation `verify` plays.
+//! implementations differ, [`engine_search`] does that for the engine and the oracle, and [`under_test`] says which implementation `verify` plays.
 
 #![forbid(unsafe_code)]
 
+pub mod engine_search;
 pub mod files;
 pub mod generate;
 pub mod oracle;

@@ -38,6 +38,9 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Who is told of faults.
+pub(crate) type Observer = Box<dyn Fn(&Fault) + Send + Sync>;
+
 /// Runs foreign code; a panic becomes its message.
 ///
 /// What the code touched may be left half-done by its panic. Our own state is not in its reach:

@@ -2,7 +2,7 @@ use crate::clock::{Clock, MonotonicClock};
 use crate::counters::Counters;
 use crate::driver::thread::{DriveError, Driver};
 use crate::engine::{AlreadyDriven, Engine};
-use crate::fault::Fault;
+use crate::fault::{Fault, Observer};
 use crate::merge::Merge;
 use crate::outcome::Outcome;
 use crate::policy::{Policy, PolicyError};
@@ -42,7 +42,7 @@ pub struct Reveille<K: Key = String, R: Reasons = (), P: Merge = ()> {
 pub struct Builder {
     policy: Policy,
     clock: Box<dyn Clock>,
-    observer: Option<Box<dyn Fn(&Fault) + Send + Sync>>,
+    observer: Option<Observer>,
 }
 
 impl Builder {

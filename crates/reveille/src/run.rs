@@ -5,10 +5,10 @@ use crate::merge::Merge;
 use crate::node::Node;
 use crate::outcome::Outcome;
 use crate::reasons::Reasons;
-use crate::shared::{BoxedHandler, Shared};
+use crate::shared::{HeldEntry, Shared};
 use reveille_core::completion::{Ending, RunNumber, Word};
 use reveille_core::sync::Arc;
-use reveille_core::{Entry, Generation, Tick, Urgency};
+use reveille_core::{Generation, Tick, Urgency};
 use std::cell::RefCell;
 use std::fmt;
 
@@ -42,7 +42,7 @@ where
 pub struct Run<K: Key = String, R: Reasons = (), P: Merge = ()> {
     pub(crate) shared: Arc<Shared<K, R, P>>,
     pub(crate) node: Arc<Node<K, P>>,
-    pub(crate) entry: Arc<Entry<BoxedHandler<K, R, P>>>,
+    pub(crate) entry: HeldEntry<K, R, P>,
     pub(crate) number: RunNumber,
     pub(crate) facts: Facts,
     pub(crate) payload: Option<Arc<P>>,

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::counters::Tallies;
-use crate::fault::{Fault, Place, contain};
+use crate::fault::{Fault, Observer, Place, contain};
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::node::Node;
@@ -15,11 +15,16 @@ use crate::{engine, run};
 use reveille_core::gate::Gate;
 use reveille_core::pending::{Request, Verdict};
 use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, CachePadded, Ordering};
-use reveille_core::{Bell, Change, DeadlineSlot, Disposal, HandlerSlot, Owner, ReadySet, Tick};
+use reveille_core::{
+    Bell, Change, DeadlineSlot, Disposal, Entry, HandlerSlot, Owner, ReadySet, Tick,
+};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub(crate) type BoxedHandler<K, R, P> = Box<dyn Handler<K, R, P>>;
+
+/// What stands in the handler slot, held on to.
+pub(crate) type HeldEntry<K, R, P> = Arc<Entry<BoxedHandler<K, R, P>>>;
 
 /// Wakes a sleeping driver. Called from any thread, also from inside runs; must not block.
 pub trait Ring: Send + Sync + 'static {
@@ -40,7 +45,7 @@ pub(crate) struct Shared<K: Key, R: Reasons, P: Merge> {
     pub(crate) tallies: Tallies,
     pub(crate) policy: Policy,
     pub(crate) clock: Box<dyn Clock>,
-    observer: Option<Box<dyn Fn(&Fault) + Send + Sync>>,
+    observer: Option<Observer>,
     pub(crate) stop: Arc<StopCell>,
     /// User handles; the last one to go stops the hub.
     pub(crate) handles: AtomicU64,
@@ -59,11 +64,7 @@ pub(crate) struct Times {
 }
 
 impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
-    pub(crate) fn new(
-        policy: Policy,
-        clock: Box<dyn Clock>,
-        observer: Option<Box<dyn Fn(&Fault) + Send + Sync>>,
-    ) -> Self {
+    pub(crate) fn new(policy: Policy, clock: Box<dyn Clock>, observer: Option<Observer>) -> Self {
         let max_targets = policy.max_targets.get();
         Self {
             slot: HandlerSlot::vacant(),

@@ -1,8 +1,8 @@
 //! How runs end, and what becomes of their wakes.
 
 use super::{Ending, Ends, Event, Flight, Oracle, after};
-use crate::scenario::{Outcome, Urgency};
 use crate::scenario::subject::Refusal;
+use crate::scenario::{Outcome, Urgency};
 
 impl Oracle {
     /// Ends the runs whose time is over.

@@ -257,15 +257,16 @@ impl EngineSubject {
 
     fn too_much(&self) -> Result<(), Refusal> {
         let counters = self.hub.counters();
-        if counters.beats + counters.started > EVENT_LIMIT { Err(Refusal::too_much()) } else { Ok(()) }
+        if counters.beats + counters.started > EVENT_LIMIT {
+            Err(Refusal::too_much())
+        } else {
+            Ok(())
+        }
     }
 }
 
 /// The leading reason of a run, and all of them. Beats have the reason `beat`.
-fn causes(
-    run: &Run<String, (), Causes>,
-    suspends: &[(Tick, Tick)],
-) -> (String, BTreeSet<String>) {
+fn causes(run: &Run<String, (), Causes>, suspends: &[(Tick, Tick)]) -> (String, BTreeSet<String>) {
     let causes = run.payload();
     let mut reasons = causes.map_or_else(BTreeSet::new, |causes| causes.reasons.clone());
     let made_at = |at| {

@@ -69,6 +69,19 @@ impl Pending {
         }
     }
 
+    /// Driver: requests a wake itself, and takes note of a cancel in the same step. Returns the
+    /// word before, which says whether there was one.
+    pub fn join_and_forget(&self, request: Request, unnoted: bool) -> (Word, Verdict) {
+        let edge = |word: Word| {
+            let joined = word.forget().join(request, unnoted);
+            Some((joined.word, joined.verdict))
+        };
+        match self.update(edge) {
+            Ok(done) => done,
+            Err(word) => (word, Verdict::Refused),
+        }
+    }
+
     /// Driver: settles the wake if the word is still `seen`, see [`Word::settle`].
     ///
     /// # Errors

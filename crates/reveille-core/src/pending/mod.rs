@@ -39,9 +39,10 @@
 //! | | | again, late | again | none |
 //! | begin | driver | news, seen, parked | running | run what was taken; fence before the run |
 //! | end | driver | running, again, late | idle, news, parked | look at it |
+//! | | | CANCELLED besides | the same without | forget what waited behind the run |
 //! | | | closed | closed | collect the target |
 //! | cancel | requester | any but closed | no wake, CANCELLED | count one discarded; publish |
-//! | forget | driver | CANCELLED | the same without | none |
+//! | forget | driver | CANCELLED | the same without | forget what is remembered of the wake |
 //! | close | requester | any | closed | count one discarded; publish |
 //!
 //! "Publish" is: set the ready bit, request the due from the deadline slot, ring the bell.

@@ -245,7 +245,8 @@ impl Word {
         Some((self.without_wake().with(RUNNING), taken))
     }
 
-    /// The run ended; `kept` is the wake that it gave back, if any.
+    /// The run ended; `kept` is the wake that it gave back, if any. A cancel has discarded what
+    /// waited behind the run, not what the run gives back.
     ///
     /// ```text
     ///   running, again ─▶ parked with what was kept; the driver knows when it may go on
@@ -254,7 +255,7 @@ impl Word {
     ///   closed         ─▶ closed; what was kept is not taken back
     /// ```
     pub fn end(self, kept: Option<Taken>) -> Self {
-        let ended = self.without(RUNNING | SEEN);
+        let ended = self.without(RUNNING | SEEN | CANCELLED);
         match kept {
             Some(kept) if !self.is_closed() => {
                 let reasons = self.reasons() | kept.reasons;

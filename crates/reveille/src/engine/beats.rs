@@ -81,10 +81,15 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let behind = self.detail(index).is_some_and(|detail| detail.run.is_some());
         let word_due = if behind { Tick::NEVER } else { due };
         let tallies = &self.shared.tallies;
-        match node.word.join(beat_request::<R>(word_due), self.shared.has_unnoted()).verdict {
+        let unnoted = self.shared.has_unnoted();
+        let (before, verdict) = node.word.join_and_forget(beat_request::<R>(word_due), unnoted);
+        match verdict {
             Verdict::Armed => tallies.coalesced(count - 1),
             Verdict::Preempted | Verdict::Coalesced => tallies.coalesced(count),
             Verdict::Refused => return false,
+        }
+        if before.is_cancelled() {
+            self.forget(index, before);
         }
         let now = self.state.now;
         if let Some(detail) = self.detail(index) {

@@ -96,6 +96,14 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             }
             return self.retire(index, after);
         }
+        if before.is_cancelled() {
+            // What waited behind the run was discarded; what the run gives back was not.
+            let hold = self.detail(index).map(|detail| detail.hold);
+            self.forget(index, before);
+            if let (Some(detail), Some(hold)) = (self.detail(index), hold) {
+                detail.hold = hold;
+            }
+        }
         if kept.is_some() {
             self.shared.tallies.retried.add(1);
         }
@@ -127,6 +135,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 Kept::Moved(due) => detail.due.add_moved(due),
             }
             detail.beats += run.beats;
+            detail.told = run.beats;
             detail.last_beat = detail.last_beat.max(run.last_beat);
             if came {
                 if before.urgency() == Urgency::Urgent

@@ -222,7 +222,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// Someone discarded the wake that waited: what was remembered of it is void. Its payload
     /// goes along; what a wake that came since has put beside it, too.
-    fn forget(&mut self, index: u32, word: Word) {
+    pub(super) fn forget(&mut self, index: u32, word: Word) {
         let Some(detail) = self.detail(index) else { return };
         detail.forget_wake();
         detail.owed.clear();

@@ -33,12 +33,12 @@ mod timers;
 use crate::fault::Place;
 use crate::hub::Key;
 use crate::merge::Merge;
-use crate::node::Node;
+use crate::node::{Node, show};
 use crate::reasons::Reasons;
-use crate::shared::{BoxedHandler, Ring, Shared, lock};
+use crate::shared::{HeldEntry, Ring, Shared, lock};
 use record::{Detail, Record};
 use reveille_core::sync::{Arc, Ordering};
-use reveille_core::{Entry, Generation, Tick};
+use reveille_core::{Generation, Tick};
 use std::collections::BTreeSet;
 use std::fmt;
 use timers::Timers;
@@ -79,7 +79,7 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     /// Runs that count against `max_active`.
     active: usize,
     /// The handler, as noted.
-    entry: Option<Arc<Entry<BoxedHandler<K, R, P>>>>,
+    entry: Option<HeldEntry<K, R, P>>,
     generation: Generation,
     /// Since when there is a handler, be it replaced meanwhile: no start is older.
     handler_since: Tick,
@@ -245,7 +245,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.state.active
     }
 
-    fn handler(&self) -> Option<&Arc<Entry<BoxedHandler<K, R, P>>>> {
+    fn handler(&self) -> Option<&HeldEntry<K, R, P>> {
         self.state.entry.as_ref().filter(|entry| entry.handler().is_some())
     }
 
@@ -327,6 +327,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         for record in self.state.records.iter_mut().flatten() {
             if let Some(detail) = &mut record.detail {
                 detail.cadence = None;
+                show(&detail.extras.vitals.next_beat, Tick::NEVER.as_micros());
                 detail.may_start = Tick::NEVER;
             }
         }

@@ -35,6 +35,8 @@ pub(super) struct Detail<K, P> {
     /// The beats in the wake that waits, and the instant of the last.
     pub(super) beats: u64,
     pub(super) last_beat: Option<Tick>,
+    /// How many of them an earlier run of this wake stood for already.
+    pub(super) told: u64,
     /// Which of the beats that are owed an install has moved.
     pub(super) owed: Owed,
     /// One of them passed unserved, so that under [`Missed::Delay`](crate::Missed::Delay) the
@@ -61,6 +63,7 @@ impl<K, P> Detail<K, P> {
             moved_behind: Tick::NEVER,
             beats: 0,
             last_beat: None,
+            told: 0,
             owed: Owed::default(),
             passed: false,
             cadence: None,
@@ -94,6 +97,7 @@ impl<K, P> Detail<K, P> {
         self.moved_behind = Tick::NEVER;
         self.beats = 0;
         self.last_beat = None;
+        self.told = 0;
         self.passed = false;
     }
 }

@@ -60,7 +60,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let payload = detail.extras.payload.swap(None);
         let (beats, last_beat, passed) = (detail.beats, detail.last_beat, detail.passed);
         let limit = limit.map_or(Tick::NEVER, |limit| now + limit);
-        let attempt = detail.hold.attempt;
+        let (attempt, told) = (detail.hold.attempt, detail.told);
         detail.forget_wake();
         detail.run = Some(InFlight {
             number,
@@ -75,7 +75,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let vitals = &detail.extras.vitals;
         show(&vitals.attempts, u64::from(attempt));
         show(&vitals.runs, vitals.runs.load(Ordering::Relaxed) + 1);
-        let stood_for = beats.saturating_sub(1);
+        let stood_for = beats.saturating_sub(told.max(1));
         show(&vitals.missed, vitals.missed.load(Ordering::Relaxed) + stood_for);
         let beating = detail.cadence.filter(|_| missed == Missed::Delay && passed);
         if let Some(beating) = beating {

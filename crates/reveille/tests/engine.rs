@@ -1,0 +1,217 @@
+//! The engine by hand, on virtual time: what no scenario can say.
+
+use reveille::{
+    Builder, Cadence, Clock, Engine, ManualClock, Merge, Outcome, Reveille, Run, TargetState, Tick,
+    Urgency, Wake, Woken,
+};
+use std::time::Duration;
+
+reveille::reasons! {
+    /// Why the tests wake.
+    struct Why { BEAT, HOOK, TICK }
+}
+
+/// Everything that was said, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Words(Vec<&'static str>);
+
+impl Merge for Words {
+    fn merge(&mut self, later: Self) {
+        self.0.extend(later.0);
+    }
+}
+
+type Hub = Reveille<&'static str, Why, Words>;
+
+struct Stand {
+    clock: ManualClock,
+    hub: Hub,
+    engine: Engine<&'static str, Why, Words>,
+}
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+impl Stand {
+    fn new() -> Self {
+        let clock = ManualClock::new();
+        let hub: Hub = Builder::new().clock(clock.clone()).build().unwrap();
+        hub.install(|_| Outcome::ran()).unwrap().keep();
+        let engine = hub.engine().unwrap();
+        Self { clock, hub, engine }
+    }
+
+    fn turn_at(&mut self, n: u64) -> Option<Run<&'static str, Why, Words>> {
+        self.clock.advance_to(Tick::NOW + ms(n));
+        self.engine.turn(self.clock.now());
+        self.engine.next_run()
+    }
+}
+
+/// P3, P8: a cancel during a run discards what waits behind it, not what the run gives back.
+#[test]
+fn a_cancel_during_a_run_spares_what_it_gives_back() {
+    for outcome in [Outcome::busy_for(ms(10)), Outcome::defer(ms(10)), Outcome::failed()] {
+        let mut stand = Stand::new();
+        let target = stand.hub.target("main").unwrap();
+        target.beat(Cadence::every(ms(5)).unwrap()).unwrap();
+        let run = stand.turn_at(5).unwrap();
+        target.stop_beating();
+        target.wake(Wake::now().with(Words(vec!["behind"])));
+        assert!(target.cancel());
+        run.finish(outcome);
+        stand.turn_at(6);
+        assert_eq!(target.state(), TargetState::Pending, "{outcome:?}");
+        let again = stand.turn_at(2_000).expect("the wake that was given back runs again");
+        assert!(again.is_beat() && again.attempt() == 2);
+        assert_eq!(again.payload(), None);
+        again.finish(Outcome::ran());
+        stand.turn_at(2_001);
+        assert!(stand.hub.counters().is_conserved());
+    }
+}
+
+/// P8: a beat that comes between a cancel and the driver's look at it is a beat.
+#[test]
+fn a_beat_right_after_a_cancel_is_a_beat() {
+    let mut stand = Stand::new();
+    let target = stand.hub.target("main").unwrap();
+    target.beat(Cadence::every(ms(5)).unwrap()).unwrap();
+    let run = stand.turn_at(5).unwrap();
+    target.wake(Wake::now());
+    assert!(target.cancel());
+    // The run in flight hides the cancel from all but the beat itself.
+    assert!(stand.turn_at(10).is_none());
+    run.finish(Outcome::ran());
+    let run = stand.turn_at(11).unwrap();
+    assert!(run.is_beat() && run.missed() == 0);
+    assert_eq!(run.beat(), Some(Tick::NOW + ms(10)));
+    run.finish(Outcome::ran());
+}
+
+/// Reasons, urgency and payload of all wakes that a run serves reach it merged; what a run gives
+/// back comes before what came since.
+#[test]
+fn a_run_knows_all_that_it_serves() {
+    let mut stand = Stand::new();
+    let target = stand.hub.target("main").unwrap();
+    target.wake(Wake::now().because(Why::TICK).urgency(Urgency::Retry).with(Words(vec!["a"])));
+    target.wake(Wake::now().because(Why::HOOK).with(Words(vec!["b"])));
+    let run = stand.turn_at(1).unwrap();
+    assert_eq!((run.reasons(), run.urgency()), (Why::TICK | Why::HOOK, Urgency::Event));
+    assert_eq!(run.payload(), Some(&Words(vec!["a", "b"])));
+    target.wake(Wake::now().because(Why::TICK).with(Words(vec!["c"])));
+    assert_eq!(target.state(), TargetState::RunningAgain);
+    run.finish(Outcome::busy_for(ms(1)));
+    let run = stand.turn_at(3).or_else(|| stand.turn_at(5)).unwrap();
+    assert_eq!(run.payload(), Some(&Words(vec!["a", "b", "c"])));
+    drop(run); // aborted: retained once more
+    stand.turn_at(6);
+    assert_eq!(target.state(), TargetState::Pending);
+    assert_eq!(stand.hub.counters().aborted, 1);
+}
+
+/// P8, P18: each way a run can end leaves the cadence armed.
+#[test]
+fn every_way_to_end_keeps_the_cadence_armed() {
+    let mut stand = Stand::new();
+    let target = stand.hub.target("main").unwrap();
+    target.beat(Cadence::every(ms(100)).unwrap()).unwrap();
+    let mut now = 0;
+    for round in 0..40 {
+        let run = loop {
+            now += 1;
+            if let Some(run) = stand.turn_at(now) {
+                break run;
+            }
+            assert!(now < 100_000, "silent since round {round}");
+        };
+        match round % 6 {
+            0 => run.finish(Outcome::ran()),
+            1 => run.finish(Outcome::busy()),
+            2 => run.finish(Outcome::defer(ms(1))),
+            3 => run.panicked("as told".to_owned()),
+            4 => drop(run),
+            _ => run.finish(Outcome::failed()),
+        }
+        stand.engine.turn(stand.clock.now());
+        assert!(stand.engine.deadline() != Tick::NEVER);
+    }
+    assert!(stand.hub.counters().is_conserved());
+}
+
+/// P5, P18: the answer to a wake is about the target.
+#[test]
+fn a_wake_is_told_what_became_of_it() {
+    let mut stand = Stand::new();
+    let target = stand.hub.target("main").unwrap();
+    assert_eq!(target.wake(Wake::within(ms(50))), Woken::Armed);
+    assert_eq!(target.wake(Wake::within(ms(60))), Woken::Coalesced);
+    assert_eq!(target.wake(Wake::within(ms(40))), Woken::Preempted);
+    assert!(stand.turn_at(1).is_none());
+    assert_eq!(stand.engine.deadline(), Tick::NOW + ms(40));
+    assert_eq!(target.wake(Wake::within(ms(40))), Woken::Coalesced);
+    assert_eq!(target.wake(Wake::now()), Woken::Preempted);
+    target.remove();
+    match target.wake(Wake::now().with(Words(vec!["back"]))) {
+        Woken::Refused(refused) => assert_eq!(refused.payload, Some(Words(vec!["back"]))),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// P11: dues and periods past the horizon pend, and arm nothing.
+#[test]
+fn far_futures_are_never() {
+    let mut stand = Stand::new();
+    let target = stand.hub.target("main").unwrap();
+    target.wake(Wake::within(Duration::MAX));
+    target.beat(Cadence::every(Duration::MAX).unwrap()).unwrap();
+    assert!(stand.turn_at(1).is_none());
+    assert_eq!(stand.engine.deadline(), Tick::NEVER);
+    assert_eq!(target.state(), TargetState::Pending);
+    assert_eq!(target.wake(Wake::at(Tick::NOW + ms(2))), Woken::Preempted);
+    assert!(stand.turn_at(2).is_some());
+}
+
+/// P14: an instant that goes back counts as the last one.
+#[test]
+fn time_that_goes_back_stands_still() {
+    let mut stand = Stand::new();
+    let target = stand.hub.target("main").unwrap();
+    target.beat(Cadence::every(ms(10)).unwrap()).unwrap();
+    stand.turn_at(25).unwrap().finish(Outcome::ran());
+    stand.engine.turn(Tick::NOW);
+    assert!(stand.engine.next_run().is_none());
+    assert_eq!(stand.engine.deadline(), Tick::NOW + ms(30));
+}
+
+/// P10: a run past its limit gives up its place, and stays one run of its target (P6).
+#[test]
+fn a_run_past_its_limit_gives_up_its_place() {
+    let clock = ManualClock::new();
+    let hub: Hub = Builder::new()
+        .policy(|p| {
+            p.max_active = std::num::NonZeroUsize::MIN;
+            p.run_limit = Some(ms(10));
+        })
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    hub.install(|_| ()).unwrap().keep();
+    let engine = hub.engine().unwrap();
+    let mut stand = Stand { clock, hub, engine };
+    stand.hub.wake("hung", Wake::now());
+    let hung = stand.turn_at(0).unwrap();
+    stand.hub.wake("hung", Wake::now());
+    stand.hub.wake("other", Wake::now());
+    assert!(stand.turn_at(9).is_none());
+    assert_eq!(stand.engine.deadline(), Tick::NOW + ms(10));
+    let other = stand.turn_at(10).unwrap();
+    assert_eq!((*other.key(), stand.engine.active(), stand.engine.overrunning()), ("other", 1, 1));
+    other.finish(Outcome::ran());
+    assert!(stand.turn_at(11).is_none());
+    hung.finish(Outcome::ran());
+    assert_eq!(*stand.turn_at(12).unwrap().key(), "hung");
+    assert_eq!(stand.engine.overrunning(), 0);
+}
