@@ -1,4 +1,75 @@
-//! A wake-and-heartbeat scheduler that cannot die silently.
+//! A wake-and-heartbeat scheduler that cannot die silently: one replaceable handler, many targets,
+//! each run on a cadence, on request, and never twice at once.
+//!
+//! ```
+//! use reveille::{Disposal, Reveille, Wake};
+//! use std::{sync::mpsc, time::Duration};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let hub: Reveille = Reveille::start()?; // a driver thread of its own
+//! let (sender, runs) = mpsc::channel();
+//! let old = hub.install(|_| ())?;
+//! let new = hub.install(move |run| drop(sender.send(run.key().clone())))?;
+//! assert_eq!(old.dispose(), Disposal::Superseded); // a stale clean-up clears nothing
+//!
+//! hub.wake("main".into(), Wake::now());
+//! assert_eq!(runs.recv_timeout(Duration::from_secs(10))?, "main");
+//! # drop(new);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to start
+//! | | |
+//! | --- | --- |
+//! | [`Reveille`] | the hub: install handlers, wake targets, stop |
+//! | [`Target`] | a handle to one target: wake it, give it a [`Cadence`], remove it |
+//! | [`Run`], [`Outcome`] | what a handler gets, and what it says |
+//! | [`Policy`] | every limit, with its default |
+//! | [`Counters`], [`Snapshot`] | what happened, and how things are |
+//! | [`Engine`], [`ManualClock`] | driving a hub by hand, for tests on virtual time |
+//!
+//! # Words
+//! A *hub* is one scheduler: one handler slot, many targets, one driver. A *target* is what is
+//! woken: a key, with at most one run in flight. A *wake* is a request that a target be run by some
+//! instant; wakes that wait merge. A *beat* is a wake made by a target's *cadence*. A *run* is one
+//! call of the handler for one target, and ends in an *outcome*. A *floor* is the instant before
+//! which a target may not start. A *registration* owns an installed handler; its *generation* is
+//! unique and grows. A *turn* is one step of the engine, a *driver* what calls it and sleeps.
+//!
+//! # Promises
+//! Cited by number throughout. Exact meanings and the checks of each are in `docs/PROMISES.md` of
+//! the repository.
+//!
+//! | | |
+//! | --- | --- |
+//! | P1 ownership | a registration clears the slot only while its own generation is current |
+//! | P2 generations | grow in the order in which installs took effect; every run knows its own |
+//! | P3 no lost wake | after `wake` returned, a run starts for it, or it waits, or it was refused |
+//! | P4 visibility | what was written before `wake` is seen by the run that serves it |
+//! | P5 earliest wins | an earlier request preempts, a later one coalesces; never late |
+//! | P6 one run | no target runs twice at once, across replacement and removal too |
+//! | P7 once | a wake that was served is never run again; another passes to the next handler |
+//! | P8 cadence | armed, pending or running until removed or stopped, whatever runs do |
+//! | P9 floors | nothing shortens a floor; a new handler starts clean |
+//! | P10 isolation | no outcome, panic or hang of one target harms another |
+//! | P11 no spin | nothing re-arms at zero delay in vain; far futures are never |
+//! | P12 conservation | accepted + retried = started + coalesced + pending + refused + discarded |
+//! | P13 stop | idempotent, from anywhere, one report, nothing starts after it |
+//! | P14 clock | monotonic, through a suspend where the system can |
+//! | P15 bounded | memory grows with targets, not with requests |
+//! | P16 progress | wake by handle, install, dispose and load are lock-free |
+//! | P17 reload | an unchanged cadence keeps its next instant |
+//! | P18 tell | every decision is returned or counted; contained panics are reported |
+//!
+//! # Costs and limits
+//! A wake that coalesces is a fence, a few loads and two counters; one that is published is some
+//! ten atomic operations, and a system call only where the driver would oversleep. Nothing on
+//! the way allocates, but payloads. Due instants reach 35 years; reasons are eight bits; a hub has
+//! at most [`Policy::max_targets`] targets.
+//!
+//! # Panics
+//! Contained by unwinding: with `panic = "abort"` a panic of a handler ends the process.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod cadence;
@@ -40,3 +111,8 @@ pub use snapshot::{Snapshot, TargetSnapshot, TargetState};
 pub use stop::{StopReport, StopTicket};
 pub use target::Target;
 pub use wake::{Refusal, Refused, Rejected, Wake, Woken};
+
+/// The README's examples, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
