@@ -82,7 +82,7 @@ fn a_clock_that_panics() {
         fn now(&self) -> Tick {
             let count = self.1.fetch_add(1, Ordering::Relaxed);
             let on_driver = std::thread::current().name() == Some("reveille-driver");
-            if on_driver && self.2.load(Ordering::Relaxed) && count % 2 == 0 {
+            if on_driver && self.2.load(Ordering::Relaxed) && count.is_multiple_of(2) {
                 blow();
             }
             self.0.now()
