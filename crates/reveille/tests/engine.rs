@@ -36,9 +36,10 @@ fn ms(n: u64) -> Duration {
 impl Stand {
     fn new() -> Self {
         let clock = ManualClock::new();
-        let hub: Hub = Builder::new().clock(clock.clone()).build().unwrap();
-        hub.install(|_| Outcome::ran()).unwrap().keep();
-        let engine = hub.engine().unwrap();
+        let hub: Hub =
+            Builder::new().clock(clock.clone()).build().expect("the default policy holds");
+        hub.install(|_| Outcome::ran()).expect("it has not stopped").keep();
+        let engine = hub.engine().expect("it has no driver");
         Self { clock, hub, engine }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 fn hub() -> (ManualClock, Reveille<u64>) {
     let clock = ManualClock::new();
-    let hub = Builder::new().clock(clock.clone()).build().unwrap();
+    let hub = Builder::new().clock(clock.clone()).build().expect("the default policy holds");
     (clock, hub)
 }
 
