@@ -4,7 +4,8 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use crate::generate::{Counterexample, search_among};
 use crate::oracle::Oracle;
-use crate::scenario::engine::{EngineSubject, installs_first};
+use crate::scenario::engine::EngineSubject;
+use crate::scenario::order::installs_first;
 use crate::scenario::{Action, Missed, Scenario, Verb};
 
 /// Plays `cases` random scenarios on the engine and on the oracle and compares all that can be

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use crate::scenario::Policy;
-use crate::scenario::engine::installs_first;
+use crate::scenario::order::installs_first;
 use crate::scenario::parse::parse;
 use crate::scenario::play::{Failure, play};
 use crate::scenario::subject::Subject;

@@ -121,10 +121,17 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         self.shared.demand_turn();
     }
 
-    /// Discards the wake that waits; a run in flight goes on, and so does the cadence. True if
-    /// there was one: it counts as discarded.
+    /// Discards the wake that waits, and its payload; a run in flight goes on, and so does the
+    /// cadence. True if there was one: it counts as discarded.
+    ///
+    /// A payload belongs to what waits, not to one request: that of a wake which races this call
+    /// may go with the wake that is discarded.
     pub fn cancel(&self) -> bool {
-        let discarded = u64::from(self.node.word.cancel()) + self.node.take_owed();
+        let cancelled = self.node.word.cancel();
+        if cancelled && let Some(extras) = self.node.extras() {
+            drop(extras.payload.swap(None));
+        }
+        let discarded = u64::from(cancelled) + self.node.take_owed();
         self.shared.tallies.discarded.add(discarded);
         if discarded > 0 {
             self.shared.publish(self.node.index, Tick::NOW);

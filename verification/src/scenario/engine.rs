@@ -14,9 +14,11 @@ use reveille::{
 
 use super::subject::{EVENT_LIMIT, Ending, Event, Refusal, Started, Subject};
 use super::{
-    Action, Counter, Missed, OnReplace, Outcome, Policy, ResultSpec, Scenario, Step, TargetState,
-    Urgency, Verb,
+    Action, Counter, Missed, OnReplace, Outcome, Policy, ResultSpec, TargetState, Urgency,
 };
+
+/// How many turns a scenario may take: beats that pass unseen cost nothing, and a turn little.
+const TURN_LIMIT: u64 = 20 * EVENT_LIMIT;
 
 type Hub = Reveille<String, (), Causes>;
 
@@ -61,6 +63,8 @@ pub struct EngineSubject {
     flights: Vec<Flight>,
     events: Vec<Event>,
     peak: u64,
+    /// Turns, and runs at the price of as many turns as the limits say.
+    happened: u64,
     requests: u64,
     /// When the machine slept: beats of that time are made at its end.
     suspends: Vec<(Tick, Tick)>,
@@ -133,6 +137,7 @@ impl EngineSubject {
             flights: Vec::new(),
             events: Vec::new(),
             peak: 0,
+            happened: 0,
             requests: 0,
             suspends: Vec::new(),
         }
@@ -255,13 +260,10 @@ impl EngineSubject {
         self.hub.wake(target.to_owned(), wake.urgency(urgency).with(causes));
     }
 
-    fn too_much(&self) -> Result<(), Refusal> {
-        let counters = self.hub.counters();
-        if counters.beats + counters.started > EVENT_LIMIT {
-            Err(Refusal::too_much())
-        } else {
-            Ok(())
-        }
+    /// One more turn or run; too many are refused.
+    fn happens(&mut self) -> Result<(), Refusal> {
+        self.happened += 1;
+        if self.happened > TURN_LIMIT { Err(Refusal::too_much()) } else { Ok(()) }
     }
 }
 
@@ -403,14 +405,16 @@ impl Subject for EngineSubject {
         loop {
             self.end_what_is_over();
             self.engine.turn(self.now());
+            self.happens()?;
             let mut started = false;
             while let Some(run) = self.engine.next_run() {
                 started = true;
                 self.start(run);
-                self.too_much()?;
+                self.happened += TURN_LIMIT / EVENT_LIMIT - 1;
+                self.happens()?;
             }
             if !started && self.next_end().is_none_or(|at| at > self.now()) {
-                return self.too_much();
+                return Ok(());
             }
         }
     }
@@ -461,42 +465,5 @@ impl Subject for EngineSubject {
             Counter::StaleDisposes => counters.stale_disposes,
             Counter::Panics => counters.panics,
         }
-    }
-}
-
-/// The same scenario with each install before the wakes and beats of its own instant that stand
-/// right before it.
-///
-/// A wake of the same instant as an install counts as requested after it, wherever its line
-/// stands. On real threads nothing has the same instant; here the order says which came first.
-#[must_use]
-pub fn installs_first(scenario: &Scenario) -> Scenario {
-    let mut steps: Vec<Step> = Vec::with_capacity(scenario.steps.len());
-    for step in &scenario.steps {
-        let mut place = steps.len();
-        if matches!(step.verb, Verb::Act(Action::Install { .. })) {
-            let finish = scenario.policy.on_replace == OnReplace::Finish;
-            let passes = |before: &Step| before.at_ms == step.at_ms && gives_way(before, finish);
-            while place > 0 && passes(&steps[place - 1]) {
-                place -= 1;
-            }
-        }
-        steps.insert(place, step.clone());
-    }
-    Scenario { policy: scenario.policy.clone(), steps }
-}
-
-/// Whether it makes no difference else that an install comes before this step.
-fn gives_way(step: &Step, finish: bool) -> bool {
-    match &step.verb {
-        Verb::Act(
-            Action::Wake { .. }
-            | Action::Beat { .. }
-            | Action::BeatOff { .. }
-            | Action::Script { .. },
-        ) => true,
-        // Under `cancel` the install would end runs first, and these meet what they give back.
-        Verb::Act(Action::Cancel { .. } | Action::Remove { .. }) => finish,
-        _ => false,
     }
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 mod check;
 pub mod engine;
 mod expect;
+pub mod order;
 pub mod parse;
 pub mod play;
 mod print;

@@ -12,8 +12,8 @@
 //!
 //! # Valid words
 //! ```text
-//!   63               40 39    36 35                               0
-//!   run number (24 bits) class   delay (36 bits, packed, see `Delay`)
+//!   63               42 41    38 37      36 35                0
+//!   run number (22 bits) class    delay: unit  delay: value
 //! ```
 //! | class | written by | meaning |
 //! | --- | --- | --- |
@@ -30,8 +30,8 @@
 //! | collect | driver | {n, ending} | {n, collected} | apply the ending |
 //!
 //! Run numbers are never reset, so a late completion of an older run fails its
-//! compare-and-swap. They wrap after 16 million runs of one target: a completion would have to be
-//! late by just that many.
+//! compare-and-swap. They wrap after four million runs of one target: a completion would have
+//! to be late by just that many.
 //!
 //! # Synchronisation
 //! `complete` releases what the run did; `collect` acquires it, and `start` of the next run

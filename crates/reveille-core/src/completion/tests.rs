@@ -1,9 +1,11 @@
 use super::word::{Ending, RunNumber, Word};
 use super::{Completion, Late};
+use crate::Tick;
 use std::time::Duration;
 
 fn endings() -> impl Iterator<Item = Ending> {
-    let delays = [0, 1, 999, 1_000, (1 << 35) - 1, 1 << 35, (1 << 35) + 1, u64::MAX];
+    let bound = 1 << 36;
+    let delays = [0, 1, 999, 1_000, bound - 1, bound, bound + 1, bound * 1_000, bound * 1_000 + 1];
     let delayed = delays
         .into_iter()
         .map(Duration::from_micros)
@@ -34,10 +36,19 @@ fn numbers() -> impl Iterator<Item = RunNumber> {
 fn words() -> impl Iterator<Item = Word> {
     numbers().flat_map(|number| {
         (0..16_u64).flat_map(move |class| {
-            [0, 1, 1 << 35, (1 << 36) - 1]
-                .map(|delay| Word(Word::running(number).0 & !(15 << 36) | class << 36 | delay))
+            [0, 1, 1 << 36, 3 << 36, (1 << 38) - 1]
+                .map(|delay| Word(Word::running(number).0 & !(15 << 38) | class << 38 | delay))
         })
     })
+}
+
+/// Past the horizon a delay may be anything that is.
+#[test]
+fn the_longest_delay_is_never() {
+    let number = RunNumber::default().next();
+    let word = Word::running(number).complete(number, Ending::BusyFor(Duration::MAX)).unwrap();
+    let Some(Ending::BusyFor(delay)) = word.ending() else { panic!("{word:?}") };
+    assert!(Tick::NOW + delay > Tick::HORIZON);
 }
 
 /// Delays never get shorter by being packed (P9: no start before its floor), and are exact
@@ -50,14 +61,14 @@ fn delays_round_up() {
         match (ending, word.ending().unwrap()) {
             (Ending::BusyFor(given), Ending::BusyFor(got))
             | (Ending::Deferred(given), Ending::Deferred(got)) => {
-                let year = Duration::from_millis((1 << 35) - 1);
-                if given < Duration::from_micros(1 << 35) {
-                    assert_eq!(given, got);
-                } else if given < year {
-                    assert!(got >= given && got - given < Duration::from_millis(1));
-                } else {
-                    assert_eq!(got, year);
-                }
+                let (exact, millis) =
+                    (Duration::from_micros(1 << 36), Duration::from_millis(1 << 36));
+                let unit = match given {
+                    _ if given < exact => Duration::from_nanos(1),
+                    _ if given < millis => Duration::from_millis(1),
+                    _ => Duration::from_secs(1),
+                };
+                assert!(got >= given && got - given < unit, "{given:?} became {got:?}");
             }
             (given, got) => assert_eq!(given, got),
         }

@@ -2,9 +2,9 @@ use crate::tick::micros_ceil;
 use core::fmt;
 use core::time::Duration;
 
-const DELAY_BITS: u32 = 36;
+const DELAY_BITS: u32 = 38;
 const CLASS_BITS: u32 = 4;
-const NUMBER_BITS: u32 = 24;
+const NUMBER_BITS: u32 = 22;
 const CLASS_AT: u32 = DELAY_BITS;
 const NUMBER_AT: u32 = CLASS_AT + CLASS_BITS;
 
@@ -17,7 +17,7 @@ const DELAY_MASK: u64 = (1 << DELAY_BITS) - 1;
 const COLLECTED: u64 = 0;
 const RUNNING: u64 = 1;
 
-/// Which run of a target: counted from 1, modulo 2^24, never reset.
+/// Which run of a target: counted from 1, modulo 2^22, never reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RunNumber(u32);
 
@@ -28,8 +28,9 @@ impl RunNumber {
     }
 }
 
-/// How a run ended. Delays count from the end of the run and saturate at 2^35 ms (one year),
-/// exact to a microsecond up to 2^35 µs (nine hours), then rounded up to a millisecond.
+/// How a run ended. Delays count from the end of the run. They are exact to a microsecond up to
+/// 2^36 µs (19 hours), then rounded up to a millisecond up to 2^36 ms (two years), then to a
+/// second; they saturate at 2^36 s, which is past [`Tick::HORIZON`](crate::Tick::HORIZON).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ending {
@@ -145,19 +146,28 @@ impl Word {
     }
 }
 
-/// Top bit clear: microseconds; set: milliseconds. Rounded up, saturating.
+/// A delay is a value in one of three units, rounded up; the unit stands in its two top bits.
+const VALUE_BITS: u32 = DELAY_BITS - 2;
+const VALUE_MASK: u64 = (1 << VALUE_BITS) - 1;
+const MILLIS: u64 = 1 << VALUE_BITS;
+const SECONDS: u64 = 2 << VALUE_BITS;
+
 fn pack_delay(delay: Duration) -> u64 {
-    const MILLIS: u64 = 1 << (DELAY_BITS - 1);
     let micros = micros_ceil(delay);
-    if micros < MILLIS { micros } else { MILLIS | micros.div_ceil(1_000).min(MILLIS - 1) }
+    let (millis, seconds) = (micros.div_ceil(1_000), micros.div_ceil(1_000_000));
+    match micros {
+        _ if micros <= VALUE_MASK => micros,
+        _ if millis <= VALUE_MASK => MILLIS | millis,
+        _ => SECONDS | seconds.min(VALUE_MASK),
+    }
 }
 
 const fn unpack_delay(bits: u64) -> Duration {
-    const MILLIS: u64 = 1 << (DELAY_BITS - 1);
-    if bits & MILLIS == 0 {
-        Duration::from_micros(bits)
-    } else {
-        Duration::from_millis(bits & !MILLIS)
+    let value = bits & VALUE_MASK;
+    match bits & !VALUE_MASK {
+        0 => Duration::from_micros(value),
+        MILLIS => Duration::from_millis(value),
+        _ => Duration::from_secs(value),
     }
 }
 

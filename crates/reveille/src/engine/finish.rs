@@ -131,6 +131,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         detail.moved_behind = Tick::NEVER;
         if let Some(kept) = kept {
             match kept {
+                // An install of this very instant does not move what was requested at it.
+                Kept::Held(due) if run.fresh_at == Some(now) => detail.due.add(now, due),
                 Kept::Held(due) => detail.due.add_older(due),
                 Kept::Moved(due) => detail.due.add_moved(due),
             }

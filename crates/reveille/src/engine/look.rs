@@ -220,8 +220,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.state.starts.set(entry, from, Tick::NEVER);
     }
 
-    /// Someone discarded the wake that waited: what was remembered of it is void. Its payload
-    /// goes along; what a wake that came since has put beside it, too.
+    /// Someone discarded the wake that waited, and its payload: what was remembered is void.
     pub(super) fn forget(&mut self, index: u32, word: Word) {
         let Some(detail) = self.detail(index) else { return };
         detail.forget_wake();
@@ -229,10 +228,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if !word.is_running() {
             detail.hold.attempt = 0;
             show(&detail.extras.vitals.attempts, 0);
-        }
-        if !word.has_wake() {
-            let payload = detail.extras.payload.swap(None);
-            self.shared.discard(payload);
         }
         self.unplace(index);
     }

@@ -153,6 +153,11 @@ impl Due {
         self.moved.min(self.older).min(self.fresh)
     }
 
+    /// Whether all that waits was requested at `now`.
+    pub(super) fn is_fresh(self, now: Tick) -> bool {
+        self.fresh_at == now && self.moved == Tick::NEVER && self.older == Tick::NEVER
+    }
+
     fn age(&mut self, now: Tick) {
         if self.fresh_at != now {
             self.older = self.older.min(self.fresh);
@@ -249,6 +254,8 @@ pub(super) struct InFlight<P> {
     pub(super) generation: Generation,
     pub(super) taken: Taken,
     pub(super) payload: Option<Arc<P>>,
+    /// All of its wake was requested at the instant at which it started.
+    pub(super) fresh_at: Option<Tick>,
     pub(super) beats: u64,
     pub(super) last_beat: Option<Tick>,
     /// Where it stands in the store of run limits.

@@ -61,12 +61,14 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let (beats, last_beat, passed) = (detail.beats, detail.last_beat, detail.passed);
         let limit = limit.map_or(Tick::NEVER, |limit| now + limit);
         let (attempt, told) = (detail.hold.attempt, detail.told);
+        let fresh_at = detail.due.is_fresh(now).then_some(now);
         detail.forget_wake();
         detail.run = Some(InFlight {
             number,
             generation: entry.generation(),
             taken,
             payload: payload.clone(),
+            fresh_at,
             beats,
             last_beat,
             limit,
