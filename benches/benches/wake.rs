@@ -217,7 +217,7 @@ fn handler(criterion: &mut Criterion) {
     });
     group.bench_function("slot_install_dispose", |b| {
         b.iter(|| {
-            let generation = slot.install(0).unwrap();
+            let (generation, _) = slot.install(0).unwrap();
             slot.dispose(generation)
         });
     });

@@ -57,6 +57,6 @@ pub use deadline::DeadlineSlot;
 pub use generation::Generation;
 pub use ready::ReadySet;
 pub use registration::{Change, Owner, Registration};
-pub use slot::{Closed, Disposal, Entry, HandlerSlot};
+pub use slot::{Closed, Disposal, Entry, HandlerSlot, Replaced};
 pub use tick::Tick;
 pub use urgency::Urgency;

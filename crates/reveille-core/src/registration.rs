@@ -1,5 +1,5 @@
 use crate::Generation;
-use crate::slot::{Closed, Disposal, HandlerSlot};
+use crate::slot::{Closed, Disposal, HandlerSlot, Replaced};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use core::fmt;
 
@@ -13,9 +13,12 @@ pub trait Owner {
     /// The slot.
     fn slot(&self) -> &HandlerSlot<Self::Handler>;
 
-    /// Called once after each install, and once after each dispose with what it did.
-    fn published(&self, change: Change) {
-        let _ = change;
+    /// Called once after each install and each dispose, with what it did and what it replaced.
+    ///
+    /// Publishes the change first and drops what was replaced last: the `Drop` of a handler may
+    /// block or panic.
+    fn published(&self, change: Change, replaced: Option<Replaced<Self::Handler>>) {
+        let _ = (change, replaced);
     }
 }
 
@@ -74,9 +77,11 @@ impl<O: Owner> Registration<O> {
     /// # Errors
     /// [`Closed`] with the handler, if the slot was closed.
     pub fn install(owner: &Arc<O>, handler: O::Handler) -> Result<Self, Closed<O::Handler>> {
-        let generation = owner.slot().install(handler)?;
-        owner.published(Change::Installed(generation));
-        Ok(Self { owner: Arc::clone(owner), generation, settled: AtomicU64::new(0) })
+        let (generation, replaced) = owner.slot().install(handler)?;
+        let registration =
+            Self { owner: Arc::clone(owner), generation, settled: AtomicU64::new(0) };
+        owner.published(Change::Installed(generation), Some(replaced));
+        Ok(registration)
     }
 
     /// The generation of this handler.
@@ -96,8 +101,8 @@ impl<O: Owner> Registration<O> {
     pub fn dispose(&self) -> Disposal {
         // Relaxed: read by the drop alone, which has the registration to itself.
         self.settled.store(1, Ordering::Relaxed);
-        let disposal = self.owner.slot().dispose(self.generation);
-        self.owner.published(Change::Disposed(disposal));
+        let (disposal, replaced) = self.owner.slot().dispose(self.generation);
+        self.owner.published(Change::Disposed(disposal), replaced);
         disposal
     }
 

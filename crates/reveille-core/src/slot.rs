@@ -35,8 +35,8 @@
 //! so the entry that was examined is alive and its address is its own.
 //!
 //! # Foreign code
-//! A replaced entry is dropped after the edge, by whoever holds its last reference: the
-//! handler's `Drop` may call anything here.
+//! A replaced entry is handed back by the edge that replaced it, so that its caller publishes first
+//! and drops last: the handler's `Drop` may block, panic, or call anything here.
 
 use crate::Generation;
 use crate::sync::{Arc, ArcSwap, Guard};
@@ -82,6 +82,9 @@ impl<H> Entry<H> {
     }
 }
 
+/// What stood in a slot until an edge replaced it; maybe its last reference.
+pub type Replaced<H> = Arc<Entry<H>>;
+
 /// The slot was closed; the handler that was to be installed is handed back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Closed<H>(pub H);
@@ -106,13 +109,12 @@ impl<H> HandlerSlot<H> {
         }))
     }
 
-    /// Puts `handler` in, whatever was there, and returns its generation.
-    ///
-    /// The entry that was replaced is dropped by its last holder, maybe here.
+    /// Puts `handler` in, whatever was there; returns its generation, and what it replaced, for
+    /// the caller to drop when it has published the change.
     ///
     /// # Errors
     /// [`Closed`] with the handler, if the slot was closed.
-    pub fn install(&self, handler: H) -> Result<Generation, Closed<H>> {
+    pub fn install(&self, handler: H) -> Result<(Generation, Replaced<H>), Closed<H>> {
         let mut new =
             Arc::new(Entry { generation: Generation::NONE, content: Content::Occupied(handler) });
         let mut seen = self.0.load();
@@ -131,7 +133,7 @@ impl<H> HandlerSlot<H> {
             entry.generation = generation;
             let found = self.0.compare_and_swap(&*seen, Arc::clone(&new));
             if Arc::ptr_eq(&found, &seen) {
-                return Ok(generation);
+                return Ok((generation, Guard::into_inner(found)));
             }
             seen = found;
         }
@@ -139,36 +141,39 @@ impl<H> HandlerSlot<H> {
 
     /// Removes the handler of `generation`, if that is still the current one (P1).
     ///
-    /// Idempotent. A stale dispose changes nothing, in every interleaving.
-    pub fn dispose(&self, generation: Generation) -> Disposal {
+    /// Idempotent. A stale dispose changes nothing, in every interleaving. What was removed is
+    /// for the caller to drop when it has published the change.
+    pub fn dispose(&self, generation: Generation) -> (Disposal, Option<Replaced<H>>) {
         let mut seen = self.0.load();
         loop {
             if seen.generation != generation {
-                return Disposal::Superseded;
+                return (Disposal::Superseded, None);
             }
             if seen.handler().is_none() {
-                return Disposal::AlreadyDisposed;
+                return (Disposal::AlreadyDisposed, None);
             }
             let vacant = Arc::new(Entry { generation, content: Content::Vacant });
             let found = self.0.compare_and_swap(&*seen, vacant);
             if Arc::ptr_eq(&found, &seen) {
-                return Disposal::Removed;
+                return (Disposal::Removed, Some(Guard::into_inner(found)));
             }
             seen = found;
         }
     }
 
-    /// Removes whatever handler is there and refuses all later installs. Idempotent.
-    pub fn close(&self) {
+    /// Removes whatever handler is there and refuses all later installs. Idempotent. What was
+    /// removed is for the caller to drop.
+    pub fn close(&self) -> Option<Replaced<H>> {
         let mut seen = self.0.load();
         while !seen.is_closed() {
             let closed = Arc::new(Entry { generation: seen.generation, content: Content::Closed });
             let found = self.0.compare_and_swap(&*seen, closed);
             if Arc::ptr_eq(&found, &seen) {
-                return;
+                return Some(Guard::into_inner(found));
             }
             seen = found;
         }
+        None
     }
 
     /// What is in the slot now, borrowed. Not for holding long: many guards held at once make
@@ -237,13 +242,13 @@ mod tests {
     #[test]
     fn a_stale_dispose_is_a_no_op() {
         let slot = HandlerSlot::vacant();
-        let a = slot.install('a').unwrap();
-        let b = slot.install('b').unwrap();
-        assert_eq!(slot.dispose(a), Disposal::Superseded);
+        let a = slot.install('a').unwrap().0;
+        let b = slot.install('b').unwrap().0;
+        assert_eq!(slot.dispose(a).0, Disposal::Superseded);
         assert_eq!(slot.load().handler(), Some(&'b'));
-        assert_eq!(slot.dispose(b), Disposal::Removed);
-        assert_eq!(slot.dispose(b), Disposal::AlreadyDisposed);
-        assert_eq!(slot.dispose(a), Disposal::Superseded);
+        assert_eq!(slot.dispose(b).0, Disposal::Removed);
+        assert_eq!(slot.dispose(b).0, Disposal::AlreadyDisposed);
+        assert_eq!(slot.dispose(a).0, Disposal::Superseded);
         assert_eq!(slot.load().handler(), None);
     }
 
@@ -252,21 +257,21 @@ mod tests {
     fn generations_grow_through_vacancies() {
         let slot = HandlerSlot::vacant();
         assert_eq!(slot.load().generation(), Generation::NONE);
-        let a = slot.install(()).unwrap();
+        let (a, _) = slot.install(()).unwrap();
         slot.dispose(a);
         assert_eq!(slot.load().generation(), a);
-        assert!(slot.install(()).unwrap() > a);
+        assert!(slot.install(()).unwrap().0 > a);
     }
 
     /// P13: after a close nothing is installed, and the handler is handed back.
     #[test]
     fn a_closed_slot_hands_the_handler_back() {
         let slot = HandlerSlot::vacant();
-        let a = slot.install("a".to_string()).unwrap();
-        slot.close();
-        slot.close();
+        let (a, _) = slot.install("a".to_string()).unwrap();
+        assert!(slot.close().is_some());
+        assert!(slot.close().is_none());
         assert_eq!(slot.install("b".to_string()).unwrap_err().0, "b");
-        assert_eq!(slot.dispose(a), Disposal::AlreadyDisposed);
+        assert_eq!(slot.dispose(a).0, Disposal::AlreadyDisposed);
         assert!(slot.load().is_closed());
         assert_eq!(format!("{slot:?}"), "HandlerSlot(closed g1)");
     }
@@ -284,7 +289,7 @@ mod tests {
                         let mut before = Generation::NONE;
                         let mut all = Vec::new();
                         for _ in 0..ROUNDS {
-                            let generation = slot.install(()).unwrap();
+                            let (generation, _) = slot.install(()).unwrap();
                             assert!(generation > before);
                             slot.dispose(before);
                             before = generation;

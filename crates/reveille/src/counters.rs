@@ -63,8 +63,32 @@ fn shard_of_this_thread() -> usize {
     })
 }
 
+/// A request that was accepted; counted as refused unless it is taken, so that a panic of the
+/// user's `Hash`, `Merge` or clock in between leaves the counters conserved.
+#[must_use]
+pub(crate) struct Accepted<'tallies>(&'tallies Tallies);
+
+impl Accepted<'_> {
+    /// A run will serve it.
+    pub(crate) fn take(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Accepted<'_> {
+    fn drop(&mut self) {
+        self.0.refused.add(1);
+    }
+}
+
 impl Tallies {
-    /// A request arrived, whatever becomes of it.
+    /// A request arrived.
+    pub(crate) fn accept(&self) -> Accepted<'_> {
+        self.accepted(1);
+        Accepted(self)
+    }
+
+    /// Requests arrived, whatever becomes of them.
     pub(crate) fn accepted(&self, n: u64) {
         self.shards[shard_of_this_thread()].accepted.fetch_add(n, Ordering::Relaxed);
     }

@@ -205,7 +205,7 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
     /// Wakes the target of `key`, found or created. A [`Target`] does the same without the
     /// look-up.
     pub fn wake(&self, key: K, wake: Wake<R, P>) -> Woken<P> {
-        self.shared.tallies.accepted(1);
+        let request = self.shared.tallies.accept();
         let mut key = key;
         let refusal = loop {
             let target = match self.target(key) {
@@ -213,13 +213,16 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
                 Err(rejected) => break rejected.refusal,
             };
             match target.attempt(&wake) {
-                Ok(woken) => return woken,
+                Ok(woken) => {
+                    request.take();
+                    return woken;
+                }
                 // Removed between look-up and wake: look it up anew.
                 Err(Refusal::Removed) => key = target.key().clone(),
                 Err(refusal) => break refusal,
             }
         };
-        self.shared.tallies.refused.add(1);
+        drop(request);
         Woken::Refused(Refused { refusal, payload: wake.payload })
     }
 
@@ -296,7 +299,9 @@ impl<K: Key, R: Reasons, P: Merge> Clone for Reveille<K, R, P> {
 impl<K: Key, R: Reasons, P: Merge> Drop for Reveille<K, R, P> {
     fn drop(&mut self) {
         // AcqRel: the last one sees what the others did before theirs.
-        if self.shared.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // A stop that is under way keeps its patience.
+        let last = self.shared.handles.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last && !self.shared.gate.load().is_closed() {
             self.shared.stop(None);
         }
     }

@@ -34,13 +34,13 @@ pub enum Done {
 pub enum NotNow {
     /// Busy: again after the hub's `retry_after`. The backoff is neither raised nor reset.
     Busy,
-    /// Busy: again after so long.
+    /// Busy: again after so long; zero counts as the hub's `retry_after`.
     BusyFor(Duration),
     /// Failed: again after the backoff, until the hub's `max_attempts` give up.
     Failed,
 }
 
-/// This wake is not before so long from now.
+/// This wake is not before so long from now; zero counts as the hub's `retry_after`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Later(pub Duration);
 

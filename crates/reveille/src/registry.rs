@@ -104,8 +104,10 @@ impl<K: Eq + Hash, P> Registry<K, P> {
         match found {
             // A removed target still holds the key: its last run must end before ours starts.
             Some(place) => {
-                let predecessor = std::mem::replace(place, Arc::clone(&node));
-                node.extras_or_new().predecessor.store(Some(predecessor));
+                let removed = std::mem::replace(place, Arc::clone(&node));
+                // Where that one never ran, it is its own predecessor's run that must end.
+                let earlier = removed.extras().and_then(|extras| extras.predecessor.swap(None));
+                node.extras_or_new().predecessor.store(Some(earlier.unwrap_or(removed)));
             }
             None => {
                 shard.insert_unique(spread(hash), Arc::clone(&node), |node| spread(node.hash));

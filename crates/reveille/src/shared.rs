@@ -16,7 +16,7 @@ use reveille_core::gate::Gate;
 use reveille_core::pending::{Request, Verdict};
 use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, CachePadded, Ordering, fence};
 use reveille_core::{
-    Bell, Change, DeadlineSlot, Disposal, Entry, HandlerSlot, Owner, ReadySet, Tick,
+    Bell, Change, DeadlineSlot, Disposal, Entry, HandlerSlot, Owner, ReadySet, Replaced, Tick,
 };
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -57,8 +57,10 @@ pub(crate) struct Shared<K: Key, R: Reasons, P: Merge> {
 pub(crate) struct AlreadyClosed;
 
 pub(crate) struct Times {
-    /// Installs that took effect and that the driver has not noted.
-    pub(crate) unnoted: AtomicU64,
+    /// Installs that took effect.
+    pub(crate) installs: AtomicU64,
+    /// Those of them that the driver has noted: it has moved what it held.
+    pub(crate) noted: AtomicU64,
     /// The instant of the last turn: a lower bound of now.
     pub(crate) last_turn: AtomicU64,
 }
@@ -73,7 +75,8 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
             bell: CachePadded::default(),
             gate: CachePadded::default(),
             times: CachePadded::new(Times {
-                unnoted: AtomicU64::new(0),
+                installs: AtomicU64::new(0),
+                noted: AtomicU64::new(0),
                 last_turn: AtomicU64::new(0),
             }),
             ringer: ArcSwapOption::empty(),
@@ -90,9 +93,11 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
 
     /// Whether an install took effect that the driver has not noted.
     pub(crate) fn has_unnoted(&self) -> bool {
-        // Acquire: zero after one says that the driver has moved what it held (its release in
-        // `note`), so the words that this thread loads next are the moved ones.
-        self.times.unnoted.load(Ordering::Acquire) != 0
+        // Acquire on `noted`, and first: who sees an install as noted sees the words as moved
+        // (partner: `note`). `installs` is at least what this thread knows of; a later one only
+        // makes the answer "yes".
+        let noted = self.times.noted.load(Ordering::Acquire);
+        noted != self.times.installs.load(Ordering::Acquire)
     }
 
     /// Joins `request` to the target's wake, and publishes it if that is owed (P3).
@@ -159,7 +164,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
     pub(crate) fn leave_gate(&self) {
         let word = self.gate.leave();
         if word.is_closed() {
-            self.stop.run_left(word.in_flight());
+            self.stop.run_left(|| self.gate.load().in_flight());
         }
     }
 
@@ -171,16 +176,17 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
         let found = self.gate.close();
         if found.is_closed() {
             if drain.is_none() {
-                self.stop.hurry(self.gate.load().in_flight());
+                self.stop.hurry(|| self.gate.load().in_flight());
             }
             return;
         }
-        self.slot.close();
+        let handler = self.slot.close();
         let mut discarded = 0;
         self.registry.for_each(|node| discarded += self.close(node).unwrap_or(0));
-        let left = self.gate.load().in_flight();
-        self.stop.closed(found.in_flight(), left, discarded, drain);
+        let left = || self.gate.load().in_flight();
+        self.stop.closed(found.in_flight(), discarded, drain, left);
         self.demand_turn();
+        self.discard(handler);
     }
 
     /// Closes one target for good; what waited is counted as discarded, and returned.
@@ -221,18 +227,19 @@ impl<K: Key, R: Reasons, P: Merge> Owner for Shared<K, R, P> {
         &self.slot
     }
 
-    fn published(&self, change: Change) {
+    fn published(&self, change: Change, replaced: Option<Replaced<Self::Handler>>) {
         match change {
             Change::Installed(_) => {
                 self.tallies.installs.add(1);
                 // Release: whoever sees it sees the entry in the slot (`note`).
-                self.times.unnoted.fetch_add(1, Ordering::AcqRel);
+                self.times.installs.fetch_add(1, Ordering::AcqRel);
                 self.demand_turn();
             }
             Change::Disposed(Disposal::Removed) => self.demand_turn(),
             Change::Disposed(Disposal::Superseded) => self.tallies.stale_disposes.add(1),
             _ => {}
         }
+        self.discard(replaced);
     }
 }
 

@@ -33,6 +33,8 @@ struct State {
     discarded: u64,
     /// The closing pass is done: nothing waits any more.
     closed: bool,
+    /// Somebody asked not to wait for runs.
+    hurried: bool,
     drain_until: Option<Limit>,
     report: Option<StopReport>,
 }
@@ -47,44 +49,59 @@ impl StopCell {
     }
 
     /// The closing pass is done; `drain` is how long to wait for `in_flight` runs.
+    ///
+    /// `left` counts the runs in flight, under the lock: a run that leaves before is not counted,
+    /// and one that leaves after finds the state closed.
     pub(crate) fn closed(
         &self,
         in_flight: u64,
-        left: u64,
         discarded: u64,
         drain: Option<Duration>,
+        left: impl Fn() -> u64,
     ) {
         let mut state = self.lock();
         state.closed = true;
         state.in_flight = in_flight;
         state.discarded = discarded;
         state.drain_until = drain.map(|limit| Limit(process_deadline(limit)));
-        if drain.is_none() || left <= self.excused.load(Ordering::Acquire) {
+        let left = left();
+        let hurried = drain.is_none() || state.hurried;
+        if hurried || left <= self.excused.load(Ordering::Acquire) {
             state.finish(left);
         }
         drop(state);
         self.changed.notify_all();
     }
 
-    /// A later stop cuts a drain short.
-    pub(crate) fn hurry(&self, left: u64) {
+    /// A later stop cuts a drain short, also one whose closing pass is still under way.
+    pub(crate) fn hurry(&self, left: impl Fn() -> u64) {
         let mut state = self.lock();
+        state.hurried = true;
         if state.closed {
-            state.finish(left);
+            state.finish(left());
             drop(state);
             self.changed.notify_all();
         }
     }
 
-    /// A run of a closed hub has ended, and `left` are in flight.
-    pub(crate) fn run_left(&self, left: u64) {
-        if left <= self.excused.load(Ordering::Acquire) {
-            self.hurry(left);
+    /// A run of a closed hub has ended, or need not be waited for.
+    pub(crate) fn run_left(&self, left: impl Fn() -> u64) {
+        let mut state = self.lock();
+        let left = left();
+        if state.closed && left <= self.excused.load(Ordering::Acquire) {
+            state.finish(left);
+            drop(state);
+            self.changed.notify_all();
         }
     }
 }
 
 impl State {
+    fn is_past_limit(&self) -> bool {
+        let limit = self.drain_until.as_ref();
+        limit.is_some_and(|limit| left_until(limit.0) == Some(Duration::ZERO))
+    }
+
     fn finish(&mut self, left: u64) {
         let (in_flight, discarded) = (self.in_flight, self.discarded);
         self.report.get_or_insert(StopReport { in_flight, left, discarded });
@@ -111,7 +128,12 @@ impl StopTicket {
 
     /// The report, if there is one yet: at once after `stop`, after the drain else.
     pub fn report(&self) -> Option<StopReport> {
-        self.cell.lock().report
+        let mut state = self.cell.lock();
+        if state.report.is_none() && state.is_past_limit() {
+            state.finish(self.in_flight.in_flight());
+            self.cell.changed.notify_all();
+        }
+        state.report
     }
 
     /// Blocks until the report is there: after a drain no longer than its limit.
@@ -120,7 +142,7 @@ impl StopTicket {
     pub fn wait(&self) -> StopReport {
         if self.in_flight.inside_own_run() {
             self.cell.excused.fetch_add(1, Ordering::AcqRel);
-            self.cell.run_left(self.in_flight.in_flight());
+            self.cell.run_left(|| self.in_flight.in_flight());
         }
         let mut state = self.cell.lock();
         loop {

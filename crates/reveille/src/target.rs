@@ -38,11 +38,14 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     /// the instant of the last turn proves the request coalesced. A payload allocates and
     /// calls `Merge`.
     pub fn wake(&self, wake: Wake<R, P>) -> Woken<P> {
-        self.shared.tallies.accepted(1);
-        self.attempt(&wake).unwrap_or_else(|refusal| {
-            self.shared.tallies.refused.add(1);
-            Woken::Refused(Refused { refusal, payload: wake.payload })
-        })
+        let request = self.shared.tallies.accept();
+        match self.attempt(&wake) {
+            Ok(woken) => {
+                request.take();
+                woken
+            }
+            Err(refusal) => Woken::Refused(Refused { refusal, payload: wake.payload }),
+        }
     }
 
     /// A wake, counted as accepted by the caller, and as refused by the caller if it is.

@@ -216,3 +216,92 @@ fn a_run_past_its_limit_gives_up_its_place() {
     assert_eq!(*stand.turn_at(12).unwrap().key(), "hung");
     assert_eq!(stand.engine.overrunning(), 0);
 }
+
+/// P15, P6: a key that is removed and made again while its last run is in flight costs no more
+/// each time, and has one run that waits.
+#[test]
+fn a_key_made_again_and_again_costs_nothing() {
+    let clock = ManualClock::new();
+    let builder = Builder::new().clock(clock.clone());
+    let few = std::num::NonZeroU32::MIN.saturating_add(3);
+    let hub: Hub = builder.policy(|p| p.max_targets = few).build().unwrap();
+    hub.install(|_| ()).unwrap().keep();
+    let engine = hub.engine().unwrap();
+    let mut stand = Stand { clock, hub, engine };
+    stand.hub.wake("main", Wake::now());
+    let run = stand.turn_at(0).unwrap();
+    for _ in 0..10_000 {
+        assert!(stand.hub.find("main").unwrap().remove());
+        assert_eq!(stand.hub.wake("main", Wake::now()), Woken::Armed);
+        assert!(stand.turn_at(1).is_none(), "its last run is in flight");
+    }
+    run.finish(Outcome::ran());
+    let next = stand.turn_at(2).expect("the one that waits");
+    next.finish(Outcome::ran());
+    assert!(stand.turn_at(3).is_none());
+    let counters = stand.hub.counters();
+    assert_eq!((counters.started, counters.discarded), (2, 9_999));
+    assert!(counters.is_conserved());
+}
+
+/// P5: an install while another is being noted does not hide a third: what is requested after an
+/// install has its own due.
+#[test]
+fn installs_are_noted_once_each() {
+    let clock = ManualClock::new();
+    let builder = Builder::new().clock(clock.clone());
+    let cancel = |p: &mut reveille::Policy| p.on_replace = reveille::OnReplace::Cancel;
+    let hub: Hub = builder.policy(cancel).build().unwrap();
+    hub.install(|_| ()).unwrap().keep();
+    let engine = hub.engine().unwrap();
+    let mut stand = Stand { clock, hub, engine };
+    stand.hub.wake("a", Wake::now());
+    let run = stand.turn_at(0).unwrap();
+    let other = stand.hub.target("c").unwrap();
+    other.wake(Wake::within(ms(250)));
+    stand.hub.find("a").unwrap().remove();
+    stand.hub.target("a").unwrap();
+    assert!(stand.turn_at(1).is_none());
+    stand.hub.install(|_| ()).unwrap().keep();
+    stand.hub.wake("a", Wake::within(ms(5_000)));
+    assert!(stand.turn_at(2).is_none());
+    assert!(run.is_cancelled());
+    stand.clock.advance_to(Tick::NOW + ms(240));
+    stand.hub.install(|_| ()).unwrap().keep();
+    other.wake(Wake::within(ms(20)));
+    assert!(stand.turn_at(240).is_none());
+    let served = (241..=260).find_map(|now| stand.turn_at(now)).expect("due at 260");
+    assert_eq!(*served.key(), "c");
+    served.finish(Outcome::ran());
+}
+
+/// P11: no delay at all counts as the policy's.
+#[test]
+fn no_delay_does_not_spin() {
+    for outcome in [Outcome::busy_for(Duration::ZERO), Outcome::defer(Duration::ZERO)] {
+        let mut stand = Stand::new();
+        stand.hub.wake("main", Wake::now());
+        stand.turn_at(0).unwrap().finish(outcome);
+        assert!(stand.turn_at(0).is_none());
+        assert_eq!(stand.engine.deadline(), Tick::NOW + ms(1_000));
+    }
+}
+
+/// P12: a `Merge` that panics in a wake leaves the counters conserved.
+#[test]
+fn a_panic_in_a_wake_is_conserved() {
+    #[derive(Clone)]
+    struct Bomb;
+    impl Merge for Bomb {
+        fn merge(&mut self, _: Self) {
+            std::panic::resume_unwind(Box::new("as told"));
+        }
+    }
+    let hub: Reveille<u8, (), Bomb> = Builder::new().build().unwrap();
+    hub.wake(1, Wake::now().with(Bomb));
+    let wake = std::panic::AssertUnwindSafe(|| hub.wake(1, Wake::now().with(Bomb)));
+    assert!(std::panic::catch_unwind(wake).is_err());
+    let counters = hub.counters();
+    assert!(counters.is_conserved(), "{counters:?}");
+    assert_eq!((counters.accepted, counters.refused), (2, 1));
+}

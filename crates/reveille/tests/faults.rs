@@ -199,3 +199,59 @@ fn an_observer_that_panics() {
     recv(&told);
     assert!(!hub.is_stopped());
 }
+
+/// A handler that panics when it is dropped by an install or a stop: both have taken effect, are
+/// published, and are reported; neither caller is harmed (P1, P13).
+#[test]
+fn a_replaced_handler_that_panics_harms_no_install_and_no_stop() {
+    let (builder, faults) = builder(1);
+    let hub: Reveille<u8> = builder.build().unwrap(); // nobody drives: each edge drops
+    let install = |bomb: Bomb| {
+        hub.install(move |_| {
+            let _hold = &bomb;
+        })
+        .unwrap()
+    };
+    let first = install(Bomb);
+    let second = install(Bomb);
+    fault_in(Place::Drop, &faults);
+    assert!(second.is_current() && !first.is_current());
+    assert_eq!(hub.counters().installs, 2);
+    let report = hub.stop().report();
+    assert_eq!(report.map(|report| report.left), Some(0));
+    fault_in(Place::Drop, &faults);
+}
+
+/// Keys that panic when dropped, by the driver or a worker: whoever has the last reference of a
+/// removed target.
+#[test]
+fn a_key_that_panics_when_dropped() {
+    #[derive(Clone, PartialEq, Eq, Hash)]
+    struct Key(u8);
+    impl Drop for Key {
+        fn drop(&mut self) {
+            let ours = std::thread::current().name().is_some_and(|n| n.starts_with("reveille-"));
+            if ours && !std::thread::panicking() {
+                blow();
+            }
+        }
+    }
+    let (builder, faults) = builder(1);
+    let hub: Reveille<Key> = builder.start().unwrap();
+    let (tell, told) = unbounded();
+    let (release, released) = unbounded::<()>();
+    let _registration = hub
+        .install(move |run| {
+            let _ = tell.send(run.key().0);
+            let _ = released.recv();
+        })
+        .unwrap();
+    for key in 0..4 {
+        hub.wake(Key(key), Wake::now());
+        assert_eq!(recv(&told), key);
+        assert!(hub.find(&Key(key)).unwrap().remove());
+        release.send(()).unwrap();
+        fault_in(Place::Drop, &faults);
+    }
+    assert!(!hub.is_stopped());
+}

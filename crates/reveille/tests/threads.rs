@@ -380,3 +380,41 @@ fn a_removed_target_keeps_its_key_until_its_run_ends() {
     let counters = conserved(&hub, driver);
     assert_eq!((counters.started, counters.panics), (2, 0), "{counters:?}");
 }
+
+/// P13: who only asks for the report gets it when the limit has passed; dropping the last handle
+/// does not cut a drain short; a later stop does.
+#[test]
+fn a_drain_keeps_its_patience() {
+    let held = || {
+        let hub: Hub = Builder::new().start().unwrap();
+        let (tell, told) = unbounded();
+        let (release, released) = unbounded::<()>();
+        let installed = hub.install(move |_| {
+            let _ = tell.send(());
+            let _ = released.recv();
+        });
+        installed.unwrap().keep();
+        hub.wake("main", Wake::now());
+        recv(&told);
+        (hub, release)
+    };
+    let (hub, release) = held();
+    let ticket = hub.drain(ms(1));
+    while ticket.report().is_none() {
+        std::thread::yield_now();
+    }
+    drop(release);
+
+    let (hub, release) = held();
+    let ticket = hub.drain(LIMIT);
+    drop(hub);
+    assert_eq!(ticket.report(), None);
+    drop(release);
+    assert_eq!(ticket.wait().left, 0);
+
+    let (hub, _release) = held();
+    let ticket = hub.drain(LIMIT * 100);
+    assert_eq!(ticket.report(), None);
+    assert_eq!(hub.stop().wait().left, 1);
+    assert_eq!(ticket.wait().left, 1);
+}

@@ -37,6 +37,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     fn beat(&mut self, index: u32) {
         let now = self.state.now;
         let Some(node) = self.node(index) else { return };
+        if node.word.load().is_cancelled() {
+            self.look(index as usize); // forget the beats that were discarded
+        }
         let Some(detail) = self.detail_or_new(index) else { return };
         let Some(beating) = detail.cadence else { return };
         let first = beating.next;
@@ -65,6 +68,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             }
         }
         self.look(index as usize);
+        self.shared.discard((node, extras));
     }
 
     /// Joins `count` beats to the wake that waits, as one request. True if they were accepted.
@@ -122,15 +126,16 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         Some(alone)
     }
 
-    /// A run has taken the last beat: the next one that is owed waits behind it.
-    pub(super) fn serve_owed(&mut self, index: u32) {
+    /// The last beat was taken by a run or a cancel: the next one that is owed waits from now on.
+    /// True if there was one.
+    pub(super) fn serve_owed(&mut self, index: u32) -> bool {
         let now = self.state.now;
-        let Some(node) = self.node(index) else { return };
-        let Some(detail) = self.detail(index) else { return };
+        let Some(node) = self.node(index) else { return false };
+        let Some(detail) = self.detail(index) else { return false };
         let owed = &detail.extras.owed;
         let took = owed.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
         if took.is_err() {
-            return;
+            return false;
         }
         let moved = detail.owed.take();
         match moved {
@@ -143,6 +148,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             // Closed: it was not refused but discarded, as it waited.
             self.shared.tallies.discarded.add(1);
         }
+        true
     }
 }
 

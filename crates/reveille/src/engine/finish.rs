@@ -12,6 +12,7 @@ use reveille_core::Tick;
 use reveille_core::Urgency;
 use reveille_core::completion::Ending;
 use reveille_core::sync::Arc;
+use std::time::Duration;
 
 /// What becomes of the wake that a run served.
 enum Fate {
@@ -42,6 +43,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if let Some(ending) = node.completion.collect() {
             self.finish(index, ending);
         }
+        self.shared.discard(node);
     }
 
     fn finish(&mut self, index: u32, ending: Ending) {
@@ -193,6 +195,15 @@ fn judge<K, P>(
         }
         Ending::Busy => {
             hold.floor = now + policy.retry_after;
+            Fate::Kept
+        }
+        // No delay at all would spin (P11).
+        Ending::BusyFor(Duration::ZERO) => {
+            hold.floor = now + policy.retry_after;
+            Fate::Kept
+        }
+        Ending::Deferred(Duration::ZERO) => {
+            hold.not_before = Some(now + policy.retry_after);
             Fate::Kept
         }
         Ending::BusyFor(delay) => {

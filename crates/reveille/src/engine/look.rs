@@ -17,7 +17,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// moves to no sooner than one coalesce window from now.
     pub(super) fn note(&mut self) {
         // Acquire: pairs with the installer's increment, so its entry is in the slot for us.
-        let unnoted = self.shared.times.unnoted.load(Ordering::Acquire);
+        let installs = self.shared.times.installs.load(Ordering::Acquire);
         let entry = self.shared.slot.load_full();
         let known = self.state.entry.as_ref();
         if known.is_none_or(|known| !Arc::ptr_eq(known, &entry)) {
@@ -32,9 +32,10 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             }
             self.shared.discard(old);
         }
-        if unnoted > 0 {
-            // Release: whoever reads zero from here on sees the words as moved. Last.
-            self.shared.times.unnoted.fetch_sub(unnoted, Ordering::AcqRel);
+        // Release: whoever sees these installs as noted sees the words as moved. Last; and a
+        // maximum, since moving what waited may have noted a later one on the way.
+        if self.shared.times.noted.load(Ordering::Relaxed) < installs {
+            self.shared.times.noted.fetch_max(installs, Ordering::AcqRel);
         }
     }
 
@@ -93,6 +94,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             self.shared.leave_gate();
             self.collect_ending(index as usize);
         }
+        self.shared.discard(node);
     }
 
     /// Looks at a target: takes in what its word says, and puts it where it belongs.
@@ -113,6 +115,10 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             }
             if word.is_running() || !word.has_wake() {
                 self.unplace(index);
+                // A cancel took the wake to which owed beats stood next: they go on without.
+                if !word.is_running() && self.serve_owed(index) {
+                    continue;
+                }
                 break;
             }
             if !word.is_seen() {
@@ -266,7 +272,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let stopped = self.shared.gate.load().is_closed();
         if let Some(detail) = self.detail(index) {
             detail.removed |= !stopped;
-            if word.is_running() || detail.blocked {
+            if word.is_running() || detail.blocked_by.is_some() {
                 return;
             }
         }
@@ -280,7 +286,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             self.state.blocked.remove(&successor);
             let now = self.state.now;
             if let Some(detail) = self.detail(successor) {
-                detail.blocked = false;
+                detail.blocked_by = None;
                 detail.free_since = now;
             }
             self.look(successor as usize);

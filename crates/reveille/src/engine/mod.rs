@@ -300,18 +300,28 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// A target whose key a removed one still holds waits until that one's last run has ended.
     fn wait_for(&mut self, index: u32, predecessor: Arc<Node<K, P>>) {
-        let same = self.node(predecessor.index).is_some_and(|n| Arc::ptr_eq(&n, &predecessor));
-        let holds = same
-            && (predecessor.word.load().is_running()
-                || self.detail(predecessor.index).is_some_and(|detail| detail.blocked));
-        if holds {
-            if let Some(detail) = self.detail_or_new(predecessor.index) {
+        let earlier = predecessor.index;
+        let same = self.node(earlier).is_some_and(|node| Arc::ptr_eq(&node, &predecessor));
+        let between = self.detail(earlier).and_then(|detail| detail.blocked_by).filter(|_| same);
+        let runs = same && predecessor.word.load().is_running();
+        // One that was removed before it ever ran stands in between no longer: so a key that is
+        // removed and made again N times has one run that it waits for, and one that waits (P15).
+        let blocker = between.or(runs.then_some(earlier));
+        if let Some(blocker) = blocker {
+            if let Some(detail) = self.detail_or_new(blocker) {
                 detail.successor = Some(index);
             }
             if let Some(detail) = self.detail_or_new(index) {
-                detail.blocked = true;
+                detail.blocked_by = Some(blocker);
             }
             self.state.blocked.insert(index);
+        }
+        if between.is_some() {
+            self.state.blocked.remove(&earlier);
+            if let Some(detail) = self.detail(earlier) {
+                detail.blocked_by = None;
+            }
+            self.look(earlier as usize);
         }
         self.shared.discard(predecessor);
     }

@@ -46,8 +46,8 @@ pub(super) struct Detail<K, P> {
     pub(super) run: Option<InFlight<P>>,
     /// It was removed, and its last run is still in flight.
     pub(super) removed: bool,
-    /// A removed target of the same key still runs.
-    pub(super) blocked: bool,
+    /// The removed target of the same key whose last run must end first (P6).
+    pub(super) blocked_by: Option<u32>,
     /// The target that waits for this one's last run.
     pub(super) successor: Option<u32>,
 }
@@ -69,7 +69,7 @@ impl<K, P> Detail<K, P> {
             cadence: None,
             run: None,
             removed: false,
-            blocked: false,
+            blocked_by: None,
             successor: None,
         }
     }
@@ -77,7 +77,7 @@ impl<K, P> Detail<K, P> {
     /// When the wake that waits may start under a handler that is there since `since`, and
     /// whether no request could start it sooner.
     pub(super) fn start(&self, since: Tick) -> (Tick, bool) {
-        if self.blocked {
+        if self.blocked_by.is_some() {
             return (Tick::NEVER, false);
         }
         let due = self.due.earliest();

@@ -45,6 +45,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             // Cancelled, removed or stopped: look, which takes it from the front.
             self.shared.leave_gate();
             self.look(index as usize);
+            self.shared.discard((node, entry));
             return None;
         };
         let Some(number) = node.completion.start() else {
