@@ -109,7 +109,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if kept.is_some() {
             self.shared.tallies.retried.add(1);
         }
-        if before.is_late() && self.shared.has_unnoted() {
+        if before.is_late() && self.must_note() {
             // What came during the run came after an install: note that first, so that it does
             // not move this.
             self.note();

@@ -15,28 +15,49 @@ use reveille_core::{Tick, Urgency};
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// Notes which handler is installed. A new one starts clean (P9), and what waited before it
     /// moves to no sooner than one coalesce window from now.
+    ///
+    /// Goes on until no install is unnoted: news that is taken in at this instant is not moved by
+    /// one that is noted at it. Nothing that is moved may note in between, since what is not
+    /// moved yet would then pass for moved.
     pub(super) fn note(&mut self) {
-        // Acquire: pairs with the installer's increment, so its entry is in the slot for us.
-        let installs = self.shared.times.installs.load(Ordering::Acquire);
+        if self.state.noting {
+            return;
+        }
+        loop {
+            // Acquire: pairs with the installer's increment, so its entry is in the slot for us.
+            let installs = self.shared.times.installs.load(Ordering::Acquire);
+            self.state.noting = true;
+            self.note_handler();
+            self.state.noting = false;
+            // Release: whoever sees these installs as noted sees the words as moved. Last.
+            let noted = self.shared.times.noted.swap(installs, Ordering::AcqRel);
+            if noted == installs || !self.shared.has_unnoted() {
+                return;
+            }
+        }
+    }
+
+    fn note_handler(&mut self) {
         let entry = self.shared.slot.load_full();
         let known = self.state.entry.as_ref();
-        if known.is_none_or(|known| !Arc::ptr_eq(known, &entry)) {
-            let generation = entry.generation();
-            if self.handler().is_none() {
-                self.state.handler_since = self.state.now;
-            }
-            let old = self.state.entry.replace(entry);
-            if generation != self.state.generation {
-                self.state.generation = generation;
-                self.move_what_waited();
-            }
-            self.shared.discard(old);
+        if known.is_some_and(|known| Arc::ptr_eq(known, &entry)) {
+            return;
         }
-        // Release: whoever sees these installs as noted sees the words as moved. Last; and a
-        // maximum, since moving what waited may have noted a later one on the way.
-        if self.shared.times.noted.load(Ordering::Relaxed) < installs {
-            self.shared.times.noted.fetch_max(installs, Ordering::AcqRel);
+        let generation = entry.generation();
+        if self.handler().is_none() {
+            self.state.handler_since = self.state.now;
         }
+        let old = self.state.entry.replace(entry);
+        if generation != self.state.generation {
+            self.state.generation = generation;
+            self.move_what_waited();
+        }
+        self.shared.discard(old);
+    }
+
+    /// Whether an install must be noted before news is taken in.
+    pub(super) fn must_note(&self) -> bool {
+        !self.state.noting && self.shared.has_unnoted()
     }
 
     fn move_what_waited(&mut self) {
@@ -124,7 +145,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             if !word.is_seen() {
                 // An install that took effect meanwhile must move what is held before this
                 // request is taken in: the request may have come after it.
-                if self.shared.has_unnoted() {
+                if self.must_note() {
                     self.note();
                     continue;
                 }

@@ -83,6 +83,8 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     generation: Generation,
     /// Since when there is a handler, be it replaced meanwhile: no start is older.
     handler_since: Tick,
+    /// An install is being noted.
+    noting: bool,
     now: Tick,
     stopped: bool,
     news: Vec<usize>,
@@ -102,6 +104,7 @@ impl<K: Key, R: Reasons, P: Merge> Default for State<K, R, P> {
             entry: None,
             generation: Generation::NONE,
             handler_since: Tick::NOW,
+            noting: false,
             now: Tick::NOW,
             stopped: false,
             news: Vec::new(),
