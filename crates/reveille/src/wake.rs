@@ -87,7 +87,8 @@ pub enum Woken<P = ()> {
     Armed,
     /// A wake waited, and is now due sooner.
     Preempted,
-    /// A wake waits that serves this request too.
+    /// A wake waits that serves this request too. Also said where this request is due sooner and
+    /// the driver holds the wake back for longer: by a floor, a deferral, or for want of a slot.
     Coalesced,
     /// Nothing will run for this request; its payload is handed back.
     Refused(Refused<P>),

@@ -151,7 +151,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         }
     }
 
-    /// Has `ring` called whenever the driver would oversleep (see [`doze`](Self::doze)).
+    /// Has `ring` called whenever the driver would oversleep (see [`doze`](Self::doze)). To be set
+    /// before the first turn: what was asked for earlier rang nobody.
     pub fn set_ring(&self, ring: impl Ring) {
         self.shared.ringer.store(Some(Arc::new(Box::new(ring))));
     }
