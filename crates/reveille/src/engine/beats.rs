@@ -8,7 +8,7 @@ use crate::node::{Node, show};
 use crate::policy::Missed;
 use crate::reasons::Reasons;
 use reveille_core::pending::{Request, Verdict, Word};
-use reveille_core::sync::Ordering;
+use reveille_core::sync::{Arc, Ordering};
 use reveille_core::{Tick, Urgency};
 
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
@@ -46,7 +46,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let (count, last) = beating.cadence.passed(first, now);
         let next = beating.cadence.after(last);
         let unserved = detail.beats > 0;
-        let extras = std::sync::Arc::clone(&detail.extras);
+        let extras = Arc::clone(&detail.extras);
         self.set_beating(index, Some(Beating { next, last: Some(last), ..beating }));
         self.shared.tallies.beats.add(count);
         self.shared.tallies.accepted(count);
