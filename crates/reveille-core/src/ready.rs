@@ -1,8 +1,5 @@
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, WIDTH};
 use core::fmt;
-
-/// Bits in a word, and so children of a word in the hierarchy.
-const WIDTH: usize = 64;
 
 /// Which targets have news: a hierarchical bitmap (P3, P15).
 ///

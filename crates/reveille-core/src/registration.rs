@@ -1,6 +1,6 @@
 use crate::Generation;
 use crate::slot::{Closed, Disposal, HandlerSlot, Replaced};
-use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::{Arc, Ordering, PlainU64};
 use core::fmt;
 
 /// Whatever keeps a [`HandlerSlot`] and wants to know when it changed.
@@ -68,7 +68,7 @@ pub struct Registration<O: Owner> {
     owner: Arc<O>,
     generation: Generation,
     /// 1 once disposed by hand or kept: the drop has nothing left to do.
-    settled: AtomicU64,
+    settled: PlainU64,
 }
 
 impl<O: Owner> Registration<O> {
@@ -78,8 +78,7 @@ impl<O: Owner> Registration<O> {
     /// [`Closed`] with the handler, if the slot was closed.
     pub fn install(owner: &Arc<O>, handler: O::Handler) -> Result<Self, Closed<O::Handler>> {
         let (generation, replaced) = owner.slot().install(handler)?;
-        let registration =
-            Self { owner: Arc::clone(owner), generation, settled: AtomicU64::new(0) };
+        let registration = Self { owner: Arc::clone(owner), generation, settled: PlainU64::new(0) };
         owner.published(Change::Installed(generation), Some(replaced));
         Ok(registration)
     }

@@ -1,9 +1,8 @@
 //! The one file that reads a clock.
 
 use reveille_core::Tick;
+use reveille_core::sync::{Arc, Ordering, PlainU64};
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Where a hub's time comes from (P14).
@@ -80,7 +79,7 @@ impl Clock for MonotonicClock {
 /// assert_eq!(clock.now(), Tick::from_micros(1_000_000));
 /// ```
 #[derive(Clone, Default)]
-pub struct ManualClock(Arc<AtomicU64>);
+pub struct ManualClock(Arc<PlainU64>);
 
 impl ManualClock {
     /// A clock at its origin.

@@ -1,8 +1,7 @@
 //! The counters of a hub, and the law they obey (P12).
 
-use crossbeam_utils::CachePadded;
+use reveille_core::sync::{CachePadded, Ordering, PlainU64};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Shards for what producers count: enough that few threads share one.
 const SHARDS: usize = 32;
@@ -10,13 +9,13 @@ const SHARDS: usize = 32;
 /// What producers count on every wake, one cache line each.
 #[derive(Default)]
 struct Shard {
-    accepted: AtomicU64,
-    coalesced: AtomicU64,
+    accepted: PlainU64,
+    coalesced: PlainU64,
 }
 
 /// Plain relaxed counters: they order nothing, and a model checker does not see them.
 #[derive(Default)]
-pub(crate) struct Tally(AtomicU64);
+pub(crate) struct Tally(PlainU64);
 
 impl Tally {
     pub(crate) fn add(&self, n: u64) {
@@ -54,10 +53,10 @@ thread_local! {
 }
 
 fn shard_of_this_thread() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    static NEXT: PlainU64 = PlainU64::new(0);
     SHARD.with(|shard| {
         if shard.get() == usize::MAX {
-            shard.set(NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
+            shard.set(NEXT.fetch_add(1, Ordering::Relaxed) as usize % SHARDS);
         }
         shard.get()
     })
@@ -99,7 +98,7 @@ impl Tallies {
     }
 
     pub(crate) fn read(&self, pending: u64) -> Counters {
-        let sum = |of: fn(&Shard) -> &AtomicU64| {
+        let sum = |of: fn(&Shard) -> &PlainU64| {
             self.shards.iter().map(|shard| of(shard).load(Ordering::Relaxed)).sum()
         };
         Counters {

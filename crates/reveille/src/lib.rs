@@ -89,6 +89,7 @@ mod run;
 mod shared;
 mod snapshot;
 mod stop;
+mod sync;
 mod target;
 mod wake;
 

@@ -5,7 +5,7 @@ use crate::merge::Merge;
 use reveille_core::Tick;
 use reveille_core::completion::{Completion, Ending};
 use reveille_core::pending::Pending;
-use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, Ordering};
+use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, Ordering, PlainU64};
 
 /// One target: its words, its key, and a pointer to what only busy targets need.
 ///
@@ -44,25 +44,25 @@ pub(crate) struct Extras<K, P> {
 #[derive(Default)]
 pub(crate) struct Vitals {
     /// When the wake that waits may start; a tick.
-    pub(crate) next_due: AtomicU64,
+    pub(crate) next_due: PlainU64,
     /// When the next beat is; a tick, never without a cadence.
-    pub(crate) next_beat: AtomicU64,
+    pub(crate) next_beat: PlainU64,
     /// When the last run ended; a tick.
-    pub(crate) ended_at: AtomicU64,
+    pub(crate) ended_at: PlainU64,
     /// How it ended: a [`Last`](crate::Last) as a number, 0 for not at all.
-    pub(crate) last: AtomicU64,
+    pub(crate) last: PlainU64,
     /// Runs of the wake that waits or runs, so far.
-    pub(crate) attempts: AtomicU64,
+    pub(crate) attempts: PlainU64,
     /// Beats that runs stood for beyond their own, ever.
-    pub(crate) missed: AtomicU64,
+    pub(crate) missed: PlainU64,
     /// Runs started, ever.
-    pub(crate) runs: AtomicU64,
+    pub(crate) runs: PlainU64,
     /// Beats, ever.
-    pub(crate) beats: AtomicU64,
+    pub(crate) beats: PlainU64,
 }
 
 /// A word of [`Vitals`]: only the driver writes it, so stores suffice, and it orders nothing.
-pub(crate) fn show(word: &AtomicU64, value: u64) {
+pub(crate) fn show(word: &PlainU64, value: u64) {
     word.store(value, Ordering::Relaxed);
 }
 

@@ -5,13 +5,12 @@
 //! looks it up, and none is poisoned by its panic.
 
 use crate::node::Node;
+use crate::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, SHARDS};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use reveille_core::sync::Arc;
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
-const SHARDS: usize = 16;
+use std::sync::PoisonError;
 
 type Shard<K, P> = RwLock<HashTable<Arc<Node<K, P>>>>;
 

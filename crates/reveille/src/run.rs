@@ -6,6 +6,7 @@ use crate::node::Node;
 use crate::outcome::Outcome;
 use crate::reasons::Reasons;
 use crate::shared::{HeldEntry, Shared};
+use crate::sync::thread_local;
 use reveille_core::completion::{Ending, RunNumber, Word};
 use reveille_core::sync::Arc;
 use reveille_core::{Generation, Tick, Urgency};
@@ -200,25 +201,25 @@ impl<K: Key + fmt::Debug, R: Reasons, P: Merge> fmt::Debug for Run<K, R, P> {
 
 thread_local! {
     /// The hubs in whose runs this thread is, innermost last.
-    static INSIDE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    static INSIDE: RefCell<Vec<usize>> = RefCell::new(Vec::new());
 }
 
 /// Whether this thread is inside a run of the hub at this address.
 pub(crate) fn inside(hub: usize) -> bool {
-    INSIDE.with_borrow(|hubs| hubs.contains(&hub))
+    INSIDE.with(|hubs| hubs.borrow().contains(&hub))
 }
 
 struct Inside;
 
 impl Inside {
     fn enter(hub: usize) -> Self {
-        INSIDE.with_borrow_mut(|hubs| hubs.push(hub));
+        INSIDE.with(|hubs| hubs.borrow_mut().push(hub));
         Self
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        INSIDE.with_borrow_mut(|hubs| hubs.pop());
+        INSIDE.with(|hubs| hubs.borrow_mut().pop());
     }
 }

@@ -11,6 +11,7 @@ use crate::reasons::Reasons;
 use crate::registry::Registry;
 use crate::run::Handler;
 use crate::stop::{InFlight, StopCell, StopTicket};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{engine, run};
 use reveille_core::gate::Gate;
 use reveille_core::pending::{Request, Verdict};
@@ -18,7 +19,7 @@ use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, CachePadded, Ordering, 
 use reveille_core::{
     Bell, Change, DeadlineSlot, Disposal, Entry, HandlerSlot, Owner, ReadySet, Replaced, Tick,
 };
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 pub(crate) type BoxedHandler<K, R, P> = Box<dyn Handler<K, R, P>>;
@@ -259,6 +260,6 @@ pub(crate) fn ticket<K: Key, R: Reasons, P: Merge>(shared: &Arc<Shared<K, R, P>>
 }
 
 /// The seat's engine, or who has it.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,7 +5,7 @@ use crate::node::{Last, Node};
 use crate::reasons::Reasons;
 use crate::shared::Shared;
 use reveille_core::pending::Word;
-use reveille_core::sync::{Arc, AtomicU64, Ordering};
+use reveille_core::sync::{Arc, Ordering, PlainU64};
 use reveille_core::{Generation, Tick};
 
 /// The state of a hub. Each figure is current for itself; together they may be torn.
@@ -76,11 +76,11 @@ impl TargetState {
     }
 }
 
-fn read(word: &AtomicU64) -> u64 {
+fn read(word: &PlainU64) -> u64 {
     word.load(Ordering::Relaxed)
 }
 
-fn tick(word: &AtomicU64) -> Option<Tick> {
+fn tick(word: &PlainU64) -> Option<Tick> {
     Some(Tick::from_micros(read(word))).filter(|&tick| tick != Tick::NEVER)
 }
 

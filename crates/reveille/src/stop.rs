@@ -1,9 +1,9 @@
 //! Stopping: one report for every caller (P13).
 
 use crate::clock::{left_until, process_deadline};
-use reveille_core::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::sync::{Condvar, Mutex, MutexGuard};
+use reveille_core::sync::{Arc, AtomicU64, Ordering};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 /// What a stop found and did: the same for every caller.
