@@ -1,1 +1,55 @@
-fn main() {}
+//! The models: what threads may do to each other, in every interleaving that is searched.
+//!
+//! `RUSTFLAGS="--cfg reveille_loom" cargo test -p reveille-verification --release --test models`
+//! runs them on loom as it is published, which skips interleavings; `cargo verify loom` runs them
+//! on a loom whose search is complete.
+
+#![allow(unreachable_pub)] // a program: nobody is outside
+#![cfg_attr(not(reveille_loom), allow(unused))]
+
+use libtest_mimic::Arguments;
+use std::process::ExitCode;
+
+#[cfg(reveille_loom)]
+#[path = "../src/lab/result.rs"]
+mod result;
+#[cfg(reveille_loom)]
+#[path = "../litmus/search.rs"]
+mod search;
+#[cfg(reveille_loom)]
+#[path = "../src/report/timeline.rs"]
+mod timeline;
+
+#[cfg(reveille_loom)]
+mod model;
+#[cfg(reveille_loom)]
+mod support;
+
+/// Declares the modules of the models and the list of them.
+#[cfg(reveille_loom)]
+macro_rules! models {
+    ($($module:ident),* $(,)?) => {
+        $(mod $module;)*
+        /// All models.
+        const MODELS: &[&[model::Model]] = &[$($module::MODELS),*];
+    };
+}
+
+#[cfg(reveille_loom)]
+models!(m01_stale_dispose, m11_visibility);
+
+#[cfg(reveille_loom)]
+fn main() -> ExitCode {
+    let trials = MODELS.iter().copied().flatten().map(|model| {
+        libtest_mimic::Trial::test(model.name, move || model::check(model).map_err(Into::into))
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}
+
+#[cfg(not(reveille_loom))]
+fn main() -> ExitCode {
+    if !std::env::args().any(|argument| argument == "--list") {
+        eprintln!("no models: built without `--cfg reveille_loom`; try `cargo verify loom`");
+    }
+    libtest_mimic::run(&Arguments::from_args(), Vec::new()).exit_code()
+}

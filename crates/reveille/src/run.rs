@@ -201,6 +201,8 @@ impl<K: Key + fmt::Debug, R: Reasons, P: Merge> fmt::Debug for Run<K, R, P> {
 
 thread_local! {
     /// The hubs in whose runs this thread is, innermost last.
+    // Not `const`: a checker's thread-locals cannot be.
+    #[allow(clippy::missing_const_for_thread_local)]
     static INSIDE: RefCell<Vec<usize>> = RefCell::new(Vec::new());
 }
 

@@ -71,6 +71,12 @@ impl Word {
         Self::pack(number, RUNNING, 0)
     }
 
+    /// The word of these bits, for whoever draws an execution.
+    #[cfg(any(reveille_loom, reveille_shuttle))]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The number of the run this word is about.
     pub const fn number(self) -> RunNumber {
         RunNumber((self.0 >> NUMBER_AT) as u32)

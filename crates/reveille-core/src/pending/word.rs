@@ -107,6 +107,12 @@ impl Word {
         self.0 & flag != 0
     }
 
+    /// The word of these bits, for whoever draws an execution.
+    #[cfg(any(reveille_loom, reveille_shuttle))]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// Whether a wake waits.
     pub const fn has_wake(self) -> bool {
         self.due_bits() != EMPTY
