@@ -18,7 +18,7 @@ pub const MODELS: &[Model] = &[Model {
     body: || {
         let word = Arc::new(Pending::new());
         // Relaxed: the data brings no order of its own.
-        let data = Arc::new(AtomicU64::new(0));
+        let data = Arc::new(AtomicU64::new(0).named("data"));
         assert_eq!(word.join(REQUEST, false).verdict, Verdict::Armed);
         // The driver has seen it: from here on equal requests leave without writing.
         assert!(word.settle(word.load(), REQUEST.due).is_ok());

@@ -40,6 +40,8 @@ models!(m01_stale_dispose, m11_visibility);
 
 #[cfg(reveille_loom)]
 fn main() -> ExitCode {
+    // A backtrace would show the checker alone; the line itself must come out before an abort.
+    std::panic::set_hook(Box::new(|info| eprintln!("{info}")));
     let trials = MODELS.iter().copied().flatten().map(|model| {
         libtest_mimic::Trial::test(model.name, move || model::check(model).map_err(Into::into))
     });

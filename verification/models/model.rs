@@ -116,7 +116,7 @@ fn drawn(model: &'static Model, failed: &Searched) -> Timeline {
     let why = again.failure.unwrap_or_else(|| "did not fail when it was drawn".into());
     Timeline {
         lanes,
-        rows: events.iter().map(row).collect(),
+        rows: rows(&events),
         verdict: format!("{}: {}", model.promises.join(", "), first_line(&why)),
     }
 }
@@ -125,48 +125,76 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-fn row(event: &Event) -> Row {
-    let (text, stale) = match &event.what {
-        What::Fence(order) => (format!("fence({order:?})"), None),
-        What::Note(text) => (text.clone(), None),
-        What::Access { operation, object, made_at, read, wrote, newest, order } => {
-            let word = word_name(made_at, *object);
-            let value = |value| shown(made_at, operation, value);
-            let text = match (read, wrote) {
-                (Some(read), Some(wrote)) => {
-                    format!("{word}.{operation}({order:?}) {} -> {}", value(*read), value(*wrote))
-                }
-                (None, Some(wrote)) => {
-                    format!("{word}.{operation}({order:?}) <- {}", value(*wrote))
-                }
-                (read, None) => {
-                    let read = read.map(value).unwrap_or_default();
-                    format!("{word}.{operation}({order:?}) = {read}")
-                }
-            };
-            let stale = match (read, wrote) {
-                (Some(read), None) if read != newest => Some(value(*newest)),
-                _ => None,
-            };
-            (text, stale)
+/// The rows of a drawing. A word is called by what it is, with a number where there are several.
+fn rows(events: &[Event]) -> Vec<Row> {
+    let mut words: Vec<(String, u64)> = Vec::new();
+    for event in events {
+        if let What::Access { object, made_at, name, .. } = &event.what {
+            let word = (kind_of_word(made_at, *name), *object);
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+    }
+    let called = |made_at: &Location<'_>, name: Option<&str>, object: u64| {
+        let kind = kind_of_word(made_at, name);
+        let mut same = words.iter().filter(|(other, _)| *other == kind);
+        let place = same.clone().position(|(_, number)| *number == object).unwrap_or_default();
+        match same.nth(1) {
+            Some(_) => format!("{kind}[{place}]"),
+            None => kind,
         }
     };
-    Row { lane: event.lane, text, stale, at: place(event.at) }
+    events
+        .iter()
+        .map(|event| {
+            let (text, stale) = match &event.what {
+                What::Fence(order) => (format!("fence({order:?})"), None),
+                What::Note(text) => (text.clone(), None),
+                What::Access { operation, object, made_at, name, read, wrote, newest, order } => {
+                    let word = called(made_at, *name, *object);
+                    let value = |value| shown(made_at, operation, value);
+                    let text = match (*read, *wrote) {
+                        (Some(read), Some(wrote)) => {
+                            let (read, wrote) = (value(read), value(wrote));
+                            format!("{word}.{operation}({order:?}): {read} -> {wrote}")
+                        }
+                        (None, Some(wrote)) => {
+                            format!("{word}.{operation}({order:?}): {}", value(wrote))
+                        }
+                        (read, None) => {
+                            let read = read.map(value).unwrap_or_default();
+                            format!("{word}.{operation}({order:?}) = {read}")
+                        }
+                    };
+                    let stale = match (read, wrote) {
+                        (Some(read), None) if read != newest => Some(value(*newest)),
+                        _ => None,
+                    };
+                    (text, stale)
+                }
+            };
+            Row { lane: event.lane, text, stale, at: place(event.at) }
+        })
+        .collect()
 }
 
 fn place(at: &Location<'_>) -> String {
     format!("{}:{}", at.file(), at.line())
 }
 
-/// What a word is called: by the file that made it, or by the model's own line.
-fn word_name(made_at: &Location<'_>, object: u64) -> String {
+/// What a word is: by its name, or by the file that made it.
+fn kind_of_word(made_at: &Location<'_>, name: Option<&str>) -> String {
+    if let Some(name) = name {
+        return name.to_string();
+    }
     let file = made_at.file();
-    let parts = ["pending", "completion", "deadline", "bell", "gate", "ready", "slot", "stop"];
+    let parts = ["pending", "completion", "deadline", "bell", "gate", "ready", "slot"];
     match parts.iter().find(|part| file.contains(&format!("reveille-core/src/{part}"))) {
-        Some(part) => format!("{part}#{object}"),
+        Some(part) => (*part).to_string(),
         None => {
             let stem = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".rs");
-            format!("{stem}:{}#{object}", made_at.line())
+            format!("{stem}:{}", made_at.line())
         }
     }
 }
@@ -177,14 +205,34 @@ fn shown(made_at: &Location<'_>, operation: &str, value: u64) -> String {
     if operation.starts_with("slot") {
         format!("entry {value}")
     } else if file.contains("reveille-core/src/pending/") {
-        format!("{:?}", reveille_core::pending::Word::from_bits(value))
+        pending(reveille_core::pending::Word::from_bits(value))
     } else if file.contains("reveille-core/src/completion/") {
         format!("{:?}", reveille_core::completion::Word::from_bits(value))
     } else if file.ends_with("deadline.rs") || file.ends_with("bell.rs") {
         format!("{:?}", reveille_core::Tick::from_micros(value))
+    } else if file.ends_with("ready.rs") {
+        format!("{value:#b}")
     } else {
         value.to_string()
     }
+}
+
+/// A pending word in few characters: its flags, and the due and urgency of the wake in it.
+fn pending(word: reveille_core::pending::Word) -> String {
+    let flags = [
+        (word.is_closed(), "closed"),
+        (word.is_running(), "running"),
+        (word.is_cancelled(), "cancelled"),
+        (word.is_late(), "late"),
+        (word.is_parked(), "parked"),
+        (word.is_seen() && !word.is_parked() && !word.is_late(), "seen"),
+    ];
+    let mut parts: Vec<String> =
+        flags.iter().filter(|(set, _)| *set).map(|(_, name)| (*name).to_string()).collect();
+    if word.has_wake() {
+        parts.push(format!("{:?}@{:?}", word.urgency(), word.due()));
+    }
+    if parts.is_empty() { "idle".into() } else { parts.join("+") }
 }
 
 /// The timeline for whoever draws it, where the environment says.

@@ -31,6 +31,13 @@ impl AtomicU64 {
         }
     }
 
+    /// The same, called `name` in drawings: for the words of a model's own.
+    #[must_use]
+    pub fn named(mut self, name: &'static str) -> Self {
+        self.object.name = Some(name);
+        self
+    }
+
     /// See std.
     #[track_caller]
     pub fn load(&self, order: Ordering) -> u64 {

@@ -29,6 +29,8 @@ pub enum What {
         object: u64,
         /// Where the word was made.
         made_at: &'static Location<'static>,
+        /// What its maker calls it.
+        name: Option<&'static str>,
         /// The value read.
         read: Option<u64>,
         /// The value written.
@@ -122,6 +124,7 @@ fn push(at: &'static Location<'static>, what: What) {
 /// A word's part in the log.
 pub(super) struct Object {
     number: u64,
+    pub(super) name: Option<&'static str>,
     made_at: &'static Location<'static>,
     newest: atomic::AtomicU64,
 }
@@ -129,7 +132,7 @@ pub(super) struct Object {
 impl Object {
     pub(super) fn new(made_at: &'static Location<'static>, value: u64) -> Self {
         let number = OBJECTS.replace(OBJECTS.get() + 1);
-        Self { number, made_at, newest: atomic::AtomicU64::new(value) }
+        Self { number, name: None, made_at, newest: atomic::AtomicU64::new(value) }
     }
 
     pub(super) fn newest(&self) -> u64 {
@@ -169,7 +172,8 @@ impl Object {
         wrote: Option<u64>,
         order: Ordering,
     ) -> What {
-        let (object, made_at, newest) = (self.number, self.made_at, self.newest());
-        What::Access { operation, object, made_at, read, wrote, newest, order }
+        let (object, name, made_at) = (self.number, self.name, self.made_at);
+        let newest = self.newest();
+        What::Access { operation, object, made_at, name, read, wrote, newest, order }
     }
 }
