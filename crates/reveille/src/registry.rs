@@ -69,7 +69,7 @@ impl<K: Eq + Hash, P> Registry<K, P> {
     }
 
     fn shard(&self, hash: u32) -> &Shard<K, P> {
-        &self.shards[(hash.rotate_right(16) as usize) % SHARDS]
+        &self.shards[(hash.rotate_right(16) as usize) % self.shards.len()]
     }
 
     /// The target of this key, if there is one that takes wakes.

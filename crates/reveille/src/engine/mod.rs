@@ -254,7 +254,11 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     }
 
     fn can_start(&self) -> bool {
-        self.state.active < self.shared.policy.max_active.get() && self.handler().is_some()
+        // A wake that came in while a stop was closing the words, one after the other, may still
+        // stand in the store; nothing starts for it, and its word is closed in a moment.
+        !self.state.stopped
+            && self.state.active < self.shared.policy.max_active.get()
+            && self.handler().is_some()
     }
 
     fn record(&mut self, index: u32) -> Option<&mut Record<K, P>> {
