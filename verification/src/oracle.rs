@@ -36,7 +36,7 @@ fn after(instant: u64, delay: u64) -> u64 {
 }
 
 /// A hub, its handlers and its clock, by the letter of the text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Oracle {
     policy: Policy,
     now: u64,
@@ -69,14 +69,14 @@ struct Installed {
 }
 
 /// The results still to come of a handler; the last one repeats.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Script {
     results: Vec<ResultSpec>,
     next: usize,
 }
 
 /// A run in flight.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Flight {
     handler: String,
     generation: u64,
@@ -97,7 +97,7 @@ enum Ends {
 }
 
 /// The counters that are counted; `pending` is looked up instead.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tally {
     accepted: u64,
     started: u64,

@@ -1,6 +1,8 @@
 //! What the documentation says of scenarios is true: its examples hold, and the files and
 //! promises that it names are there.
 
+#![cfg(not(any(reveille_loom, reveille_shuttle)))]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

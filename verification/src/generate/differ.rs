@@ -1,5 +1,6 @@
 //! Playing one scenario on two subjects and comparing everything that can be seen of them.
 
+use std::any::Any;
 use std::fmt;
 
 use crate::scenario::play::conserved;
@@ -24,14 +25,30 @@ pub struct Difference {
 
 impl Difference {
     /// A case that failed and did not fail again.
-    pub(super) fn unrepeatable(reason: impl fmt::Display) -> Self {
+    pub(super) fn unrepeatable(reason: impl fmt::Display, scenario: &Scenario) -> Self {
         Self {
-            at_ms: 0,
+            at_ms: last_instant(scenario),
             what: "not repeatable".to_owned(),
             first: reason.to_string(),
             second: String::new(),
         }
     }
+
+    /// A case on which an implementation panicked.
+    pub(super) fn panicked(panic: &(dyn Any + Send), scenario: &Scenario) -> Self {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+        Self {
+            at_ms: last_instant(scenario),
+            what: "whether it panics".to_owned(),
+            first: message.unwrap_or("a panic without a message").to_owned(),
+            second: "no panic".to_owned(),
+        }
+    }
+}
+
+fn last_instant(scenario: &Scenario) -> u64 {
+    scenario.steps.last().map_or(0, |step| step.at_ms)
 }
 
 impl fmt::Display for Difference {

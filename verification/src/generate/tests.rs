@@ -2,6 +2,7 @@ use super::*;
 use crate::oracle::Oracle;
 use crate::scenario::parse::parse;
 use crate::scenario::play::play;
+use crate::scenario::subject::Subject;
 use crate::scenario::{Missed, OnReplace, Verb};
 
 fn oracle(policy: &Policy) -> Box<dyn Subject> {
@@ -17,10 +18,20 @@ fn wrong(change: impl Fn(&mut Policy)) -> impl Fn(&Policy) -> Box<dyn Subject> {
     }
 }
 
+fn compare(
+    cases: u32,
+    a: impl Fn(&Policy) -> Box<dyn Subject>,
+    b: impl Fn(&Policy) -> Box<dyn Subject>,
+) -> Result<(), Box<Counterexample>> {
+    search(cases, 0, Among::All, |scenario| {
+        differ(&mut *a(&scenario.policy), &mut *b(&scenario.policy), scenario)
+    })
+}
+
 /// An implementation agrees with itself on everything, and conserves wakes.
 #[test]
 fn the_oracle_does_not_differ_from_itself() {
-    if let Err(found) = search(500, oracle, oracle) {
+    if let Err(found) = compare(500, oracle, oracle) {
         panic!("{found}");
     }
 }
@@ -49,12 +60,18 @@ fn each_wrong_policy_is_found() {
         }),
     ];
     for (key, change) in changes {
-        let Err(found) = search(20_000, oracle, wrong(change)) else {
+        let wrong = wrong(change);
+        let Err(found) = compare(20_000, &wrong, oracle) else {
             panic!("a wrong {key} was not found");
         };
         assert!(found.scenario.steps.len() <= 12, "not shrunk: {found}");
         let read = parse(&found.to_string()).map(|scenario| scenario.policy);
         assert_eq!(read.as_ref(), Ok(&found.scenario.policy), "{found}");
+        // As a file with expectations it fails of the wrong one alone.
+        let file = with_expectations(&found.scenario, found.difference.at_ms);
+        let fails = |mut subject: Box<dyn Subject>| play(&file, &mut *subject).failure.is_some();
+        assert!(fails(wrong(&file.policy)), "the wrong {key} passes:\n{file}");
+        assert!(!fails(oracle(&file.policy)), "the oracle fails:\n{file}");
     }
 }
 

@@ -5,7 +5,7 @@ use super::request::Request;
 use crate::scenario::Missed;
 
 /// A target with all its requests that no run has served.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) key: String,
     pub(super) requests: Vec<Request>,

@@ -8,8 +8,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use reveille::{
-    Builder, Cadence, Engine, Generation, ManualClock, Merge, Registration, Reveille, Run, Tick,
-    Wake,
+    Builder, Cadence, Engine, Generation, ManualClock, Merge, Registration, Reveille, Run,
+    Snapshot, Tick, Wake,
 };
 
 use super::subject::{EVENT_LIMIT, Ending, Event, Refusal, Started, Subject};
@@ -17,8 +17,9 @@ use super::{
     Action, Counter, Missed, OnReplace, Outcome, Policy, ResultSpec, TargetState, Urgency,
 };
 
-/// How many turns a scenario may take: beats that pass unseen cost nothing, and a turn little.
-const TURN_LIMIT: u64 = 20 * EVENT_LIMIT;
+/// How many turns a scenario may take for each event that it may: beats that pass unseen cost
+/// nothing, and a turn little.
+const TURNS_OF_AN_EVENT: u64 = 20;
 
 type Hub = Reveille<String, (), Causes>;
 
@@ -65,6 +66,8 @@ pub struct EngineSubject {
     peak: u64,
     /// Turns, and runs at the price of as many turns as the limits say.
     happened: u64,
+    /// The most that may happen.
+    limit: u64,
     requests: u64,
     /// When the machine slept: beats of that time are made at its end.
     suspends: Vec<(Tick, Tick)>,
@@ -122,6 +125,15 @@ impl EngineSubject {
     /// If the product refuses a policy that the grammar allows.
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
+        Self::with_limit(policy, EVENT_LIMIT)
+    }
+
+    /// The same with another limit than [`EVENT_LIMIT`].
+    ///
+    /// # Panics
+    /// If the product refuses a policy that the grammar allows.
+    #[must_use]
+    pub fn with_limit(policy: &Policy, events: u64) -> Self {
         let clock = ManualClock::new();
         let built = Builder::new().policy(policy_of(policy)).clock(clock.clone()).build();
         let hub: Hub = built.expect("the grammar allows only policies that hold");
@@ -138,9 +150,16 @@ impl EngineSubject {
             events: Vec::new(),
             peak: 0,
             happened: 0,
+            limit: events.saturating_mul(TURNS_OF_AN_EVENT),
             requests: 0,
             suspends: Vec::new(),
         }
+    }
+
+    /// What the hub says of itself, where the questions of [`Subject`] are too few.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<String> {
+        self.hub.snapshot()
     }
 
     fn now(&self) -> Tick {
@@ -263,7 +282,7 @@ impl EngineSubject {
     /// One more turn or run; too many are refused.
     fn happens(&mut self) -> Result<(), Refusal> {
         self.happened += 1;
-        if self.happened > TURN_LIMIT { Err(Refusal::too_much()) } else { Ok(()) }
+        if self.happened > self.limit { Err(Refusal::too_much()) } else { Ok(()) }
     }
 }
 
@@ -410,7 +429,7 @@ impl Subject for EngineSubject {
             while let Some(run) = self.engine.next_run() {
                 started = true;
                 self.start(run);
-                self.happened += TURN_LIMIT / EVENT_LIMIT - 1;
+                self.happened += TURNS_OF_AN_EVENT - 1;
                 self.happens()?;
             }
             if !started && self.next_end().is_none_or(|at| at > self.now()) {

@@ -1,0 +1,104 @@
+//! M12: helping. A producer that never takes its next step delays no other's wake.
+//!
+//! Nobody is frozen by force: the other producer may stand at any of its steps when this one
+//! has returned, and what is asserted must hold there and then.
+
+use crate::model::{Extent, Model};
+use crate::parts::{Parts, request};
+use crate::support::{join, spawn};
+use reveille_core::{ReadySet, Tick};
+use std::sync::Arc;
+
+pub const MODELS: &[Model] = &[
+    // The driver sleeps for good. Both ask for now; this producer has done all it does.
+    // Seen to fail on: a request that publishes only what it changed.
+    Model {
+        name: "m12-stalled-producer-equal-request",
+        promises: &["P16", "P3"],
+        law: "A wake that has returned is found and has rung, wherever an equal one is stalled.",
+        threads: 2,
+        extent: Extent::All,
+        body: || {
+            let parts = Parts::flat();
+            assert!(parts.doze(Tick::NEVER), "nobody has asked for anything");
+            let stalled = spawn("stalled producer", {
+                let parts = Arc::clone(&parts);
+                move || parts.wake(request(0, 1))
+            });
+            assert!(parts.wake(request(0, 1)), "P16: the driver sleeps, and was not rung");
+            assert_eq!(parts.deadline.peek(), Tick::NOW, "P16: nobody asked the deadline slot");
+            assert!(parts.turn(), "P16: the driver finds nothing");
+            assert!(parts.word.begin().is_ok(), "P16: no run starts");
+            join(stalled);
+        },
+    },
+    // The driver sleeps until 10. The other asks for 5, this one for 7: it changes no instant.
+    // Seen to fail on: the same; a set that stops where it finds its bit; a bell that only
+    // a driver without any deadline hears.
+    Model {
+        name: "m12-stalled-producer-later-request",
+        promises: &["P16", "P5"],
+        law: "A wake that has returned is not overslept, wherever an earlier one is stalled.",
+        threads: 2,
+        extent: Extent::All,
+        body: || {
+            let parts = Parts::new();
+            assert!(parts.doze(Tick::from_micros(10)), "nobody has asked for anything");
+            let stalled = spawn("stalled producer", {
+                let parts = Arc::clone(&parts);
+                move || parts.wake(request(5, 1))
+            });
+            assert!(parts.wake(request(7, 1)), "P16: the driver sleeps, and was not rung");
+            let by = parts.deadline.peek();
+            assert!(by <= Tick::from_micros(7), "P16: the deadline slot says {by:?}");
+            assert!(parts.turn(), "P16: the driver finds nothing");
+            join(stalled);
+        },
+    },
+    // The ready set alone, three levels: the other sets the same bit, and stands between two.
+    // Seen to fail on: a set that stops where it finds its bit, or its leaf set.
+    Model {
+        name: "m12-stalled-setter",
+        promises: &["P16", "P3"],
+        law: "A bit that was set is drained, wherever another setter of it is stalled.",
+        threads: 2,
+        extent: Extent::All,
+        body: || {
+            const INDEX: usize = 7;
+            let ready = Arc::new(ReadySet::with_capacity(INDEX + 1));
+            let stalled = spawn("stalled setter", {
+                let ready = Arc::clone(&ready);
+                move || ready.set(INDEX)
+            });
+            ready.set(INDEX);
+            let mut drained = Vec::new();
+            ready.drain(&mut drained);
+            assert_eq!(drained, [INDEX], "P16: set, and not found");
+            join(stalled);
+        },
+    },
+    // A driver drains while the other producer is anywhere in its wake, then this one wakes.
+    // Seen to fail on: a request that publishes only what it changed.
+    Model {
+        name: "m12-stalled-producer-and-a-turn",
+        promises: &["P16", "P3"],
+        law: "A turn that finds half of a stalled wake does not hide a later one from the next.",
+        threads: 2,
+        extent: Extent::All,
+        body: || {
+            let parts = Parts::flat();
+            let stalled = spawn("stalled producer", {
+                let parts = Arc::clone(&parts);
+                move || parts.wake(request(0, 1))
+            });
+            let early = parts.turn() && parts.word.begin().is_ok();
+            if early {
+                parts.word.end(None);
+            }
+            let asked = parts.wake_but_stall(request(0, 1));
+            assert!(asked, "P16: news that nobody publishes");
+            assert!(parts.turn() && parts.word.begin().is_ok(), "P16: no run starts");
+            join(stalled);
+        },
+    },
+];

@@ -1,0 +1,97 @@
+//! Scenario files, played on the engine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use reveille_verification::files::{below, play_file};
+use reveille_verification::lab::{CheckResult, checks};
+use reveille_verification::report::promises_in;
+use reveille_verification::under_test::subject;
+
+use crate::cli::family::{Family, Session};
+
+/// What `verify scenario` can be told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// The files and folders.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Print the trace of those that pass, too.
+    #[arg(long)]
+    trace: bool,
+}
+
+/// The family.
+pub(crate) struct Scenarios {
+    options: Options,
+    own: bool,
+}
+
+impl Scenarios {
+    /// Those that somebody names. What is printed of them is only theirs.
+    pub(crate) fn given(options: Options) -> Self {
+        Self { options, own: false }
+    }
+
+    /// Those of the project.
+    pub(crate) fn own() -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        Self { options: Options { paths: vec![folder], trace: false }, own: true }
+    }
+}
+
+impl Family for Scenarios {
+    fn name(&self) -> &'static str {
+        "scenario"
+    }
+
+    fn budget(&self, _: bool) -> Option<Duration> {
+        self.own.then_some(Duration::from_secs(5))
+    }
+
+    fn is_whole(&self) -> bool {
+        self.own
+    }
+
+    fn has_table(&self) -> bool {
+        false
+    }
+
+    fn run(&self, _: &Session) -> Vec<CheckResult> {
+        let mut results = Vec::new();
+        for path in &self.options.paths {
+            match below(path) {
+                Err(why) => {
+                    let what = path.display();
+                    println!("{what}: expected a scenario or a folder of them, got {why}");
+                    results.push(checks::failed(&what.to_string(), why));
+                }
+                Ok(files) => {
+                    results.extend(files.iter().map(|file| play(file, self.options.trace)));
+                }
+            }
+        }
+        results
+    }
+}
+
+fn play(file: &Path, trace: bool) -> CheckResult {
+    let start = Instant::now();
+    let report = play_file(file, subject);
+    println!("{}", report.text(trace));
+    // What cannot be read has failed already.
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let law = text.lines().next().unwrap_or_default().trim_start_matches("# ");
+    CheckResult {
+        name: file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        promises: promises_in(law),
+        law: law.to_owned(),
+        executions: 1,
+        complete: true,
+        seconds: start.elapsed().as_secs_f64(),
+        failure: report.failure.is_some().then(|| report.to_string()),
+        ..CheckResult::default()
+    }
+}

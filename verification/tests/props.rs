@@ -1,0 +1,28 @@
+//! The searches of `cargo verify props`, each for a moment, and the kept corpus of the fuzzer.
+
+use std::time::Duration;
+
+use reveille_verification::props::{Budget, fuzz, run};
+
+/// A moment of each search finds nothing, and each has cases.
+#[test]
+fn a_moment_of_each_search() {
+    let moment = Duration::from_millis(300);
+    let budget = Budget { seed: 1, schedules: 300, histories: moment, threads: moment };
+    let failures = tempfile::tempdir().expect("a folder for failures");
+    for result in run(&budget, failures.path(), &|_, _, _| {}) {
+        assert!(result.passed(), "{}: {:?}", result.name, result.failure);
+        assert!(result.executions > 0, "{}: no case", result.name);
+    }
+}
+
+/// What coverage-guided fuzzing has found worth keeping plays, without the fuzzer.
+#[test]
+fn the_kept_corpus_holds() {
+    for target in fuzz::TARGETS {
+        match fuzz::play_corpus(&target) {
+            Ok(files) => assert!(files >= 20, "{}: only {files} files", target.name),
+            Err(why) => panic!("{why}"),
+        }
+    }
+}
