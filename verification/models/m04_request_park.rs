@@ -1,7 +1,7 @@
 //! M4: request ∥ take-then-park, the lost kick.
 
 use crate::model::{Extent, Model};
-use crate::parts::{Parts, request};
+use crate::parts::{Parts, request, take};
 use crate::support::{join, spawn};
 use reveille_core::Tick;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub const MODELS: &[Model] = &[
                 move || parts.wake(request(0, 1))
             });
             // A request that rings nobody leaves this loop asleep for ever.
-            while !(parts.turn() && parts.word.begin().is_ok()) {
+            while !(parts.turn() && take(&parts.word).is_ok()) {
                 parts.sleep(Tick::NEVER, Tick::NOW);
             }
             join(requester);

@@ -1,7 +1,7 @@
 //! M5: request ∥ run completes.
 
 use crate::model::{Extent, Model};
-use crate::parts::request;
+use crate::parts::{request, take};
 use crate::support::{join, spawn};
 use reveille_core::Urgency;
 use reveille_core::completion::{Completion, Ending};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 fn running() -> (Arc<Pending>, Taken) {
     let word = Arc::new(Pending::new());
     let _ = word.join(request(0, 1), false);
-    match word.begin() {
+    match take(&word) {
         Ok(taken) => (word, taken),
         Err(word) => panic!("{word:?}"),
     }
@@ -39,7 +39,7 @@ pub const MODELS: &[Model] = &[
             let (_, after) = word.end(None);
             let told = join(requester).contains(&true);
             assert!(after.has_wake() || told, "P3: a wake of which the driver hears nothing");
-            match word.begin() {
+            match take(&word) {
                 Ok(taken) => assert_eq!(taken.reasons, 6, "P3: a reason was lost"),
                 Err(word) => panic!("P3: no further run starts: {word:?}"),
             }
@@ -101,14 +101,14 @@ pub const MODELS: &[Model] = &[
             });
             // What a turn does with an ending; true if a further run starts.
             let collects = |again: bool| match completion.collect() {
-                None => again && word.begin().is_ok(),
+                None => again && take(&word).is_ok(),
                 Some(ending) => {
                     assert_eq!(ending, Ending::Ran);
                     let seen = data.load(Ordering::Relaxed);
                     assert_eq!(seen, 1, "P6: the next run misses what the last one did");
                     assert!(completion.start().is_some(), "P6: collected, so the next may start");
                     word.end(None);
-                    word.begin().is_ok()
+                    take(&word).is_ok()
                 }
             };
             let early = collects(false);

@@ -1,7 +1,7 @@
 //! M11: a coalescing request's writes are visible to the run.
 
 use crate::model::{Extent, Model};
-use crate::parts::request;
+use crate::parts::{request, take};
 use crate::support::{join, spawn};
 use reveille_core::pending::{Pending, Request};
 use reveille_core::sync::{ArcSwapOption, AtomicU64, Ordering};
@@ -37,7 +37,7 @@ fn writes_then_asks(target: &Arc<Target>, ask: fn(&Pending)) {
             ask(&target.word);
         }
     });
-    let taken = target.word.begin();
+    let taken = take(&target.word);
     let seen = target.data.load(Ordering::Relaxed);
     assert!(taken.is_ok(), "a wake that is due starts");
     join(producer);
@@ -129,7 +129,7 @@ pub const MODELS: &[Model] = &[
                     let _ = target.word.join(request(5, 2), true);
                 }
             });
-            let run = target.word.begin().map(|taken| {
+            let run = take(&target.word).map(|taken| {
                 (taken.reasons, [&target.data, &other].map(|data| data.load(Ordering::Relaxed)))
             });
             join(first);
@@ -176,7 +176,7 @@ fn payload_meets_run(coalesces: bool) {
             let _ = target.word.join(REQUEST, !coalesces);
         }
     });
-    let taken = target.word.begin();
+    let taken = take(&target.word);
     assert!(taken.is_ok(), "a wake that is due starts");
     let with_run = payload.load().is_some() && payload.swap(None).is_some();
     join(producer);

@@ -4,7 +4,7 @@
 //! has returned, and what is asserted must hold there and then.
 
 use crate::model::{Extent, Model};
-use crate::parts::{Parts, request};
+use crate::parts::{Parts, request, take};
 use crate::support::{join, spawn};
 use reveille_core::{ReadySet, Tick};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub const MODELS: &[Model] = &[
             assert!(parts.wake(request(0, 1)), "P16: the driver sleeps, and was not rung");
             assert_eq!(parts.deadline.peek(), Tick::NOW, "P16: nobody asked the deadline slot");
             assert!(parts.turn(), "P16: the driver finds nothing");
-            assert!(parts.word.begin().is_ok(), "P16: no run starts");
+            assert!(take(&parts.word).is_ok(), "P16: no run starts");
             join(stalled);
         },
     },
@@ -91,13 +91,13 @@ pub const MODELS: &[Model] = &[
                 let parts = Arc::clone(&parts);
                 move || parts.wake(request(0, 1))
             });
-            let early = parts.turn() && parts.word.begin().is_ok();
+            let early = parts.turn() && take(&parts.word).is_ok();
             if early {
                 parts.word.end(None);
             }
             let asked = parts.wake_but_stall(request(0, 1));
             assert!(asked, "P16: news that nobody publishes");
-            assert!(parts.turn() && parts.word.begin().is_ok(), "P16: no run starts");
+            assert!(parts.turn() && take(&parts.word).is_ok(), "P16: no run starts");
             join(stalled);
         },
     },

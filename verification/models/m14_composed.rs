@@ -50,7 +50,7 @@ pub const MODELS: &[Model] = &[
         extent: Extent::All,
         body: || {
             sleeping_driver(true, |_, target| {
-                vec![spawn("producer", move || drop(target.wake(Wake::now())))]
+                vec![spawn("producer", move || assert!(target.wake(Wake::now()).is_accepted()))]
             });
         },
     },
@@ -78,7 +78,7 @@ pub const MODELS: &[Model] = &[
             sleeping_driver(false, |hub, target| {
                 let hub = Arc::clone(hub);
                 vec![
-                    spawn("producer", move || drop(target.wake(Wake::now()))),
+                    spawn("producer", move || assert!(target.wake(Wake::now()).is_accepted())),
                     spawn("installer", move || assert!(install(&hub).is_some())),
                 ]
             });

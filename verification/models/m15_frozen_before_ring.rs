@@ -1,7 +1,7 @@
 //! M15: two producers ∥ sleeping driver, one frozen before its ring.
 
 use crate::model::{Extent, Model};
-use crate::parts::{Parts, request};
+use crate::parts::{Parts, request, take};
 use crate::support::{join, spawn};
 use reveille_core::Tick;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub const MODELS: &[Model] = &[
             let mut served = 0;
             while served & 2 == 0 {
                 if parts.turn() {
-                    while let Ok(taken) = parts.word.begin() {
+                    while let Ok(taken) = take(&parts.word) {
                         served |= taken.reasons;
                         parts.word.end(None);
                     }

@@ -1,7 +1,9 @@
 //! M18: install, then a wake by the same thread ∥ the driver.
 
 use crate::model::{Extent, Model};
-use crate::support::{Engine, Hub, at, conserved, engine, hub, install, join, spawn, target};
+use crate::support::{
+    Engine, Hub, Started, at, conserved, engine, hub, install, join, rest, spawn, target,
+};
 use reveille::{Outcome, Wake};
 use reveille_core::Generation;
 use std::sync::Arc;
@@ -41,6 +43,14 @@ pub const MODELS: &[Model] = &[
         threads: 2,
         extent: Extent::All,
         body: wakes_while_noting,
+    },
+    Model {
+        name: "m18-install-wake-beside-a-start",
+        promises: &["P3", "P9"],
+        law: "A wake after an install is not served by the handler before it alone.",
+        threads: 2,
+        extent: Extent::All,
+        body: install_wake_beside_a_start,
     },
 ];
 
@@ -155,5 +165,33 @@ fn wakes_while_noting() {
     engine.turn(at(1));
     join(producer);
     in_time(&mut engine, &[0, 1], generation);
+    conserved(&hub);
+}
+
+/// A start that was decided on before the install.
+fn install_wake_beside_a_start() {
+    let (hub, mut engine) = noted();
+    let target = target(&hub, 0);
+    let _ = target.wake(Wake::now());
+    engine.turn(at(0));
+    let installer = spawn("installer", {
+        let hub = Arc::clone(&hub);
+        move || {
+            let generation = install(&hub);
+            let _ = target.wake(Wake::now());
+            generation
+        }
+    });
+    let mut started = Vec::new();
+    while let Some(run) = engine.next_run() {
+        started.push(Started::of(&run));
+        run.finish(Outcome::ran());
+    }
+    let generation = join(installer);
+    started.extend(rest(&mut engine, at(1)));
+    assert!(
+        started.iter().any(|run| Some(run.generation) >= generation),
+        "P3: woken after {generation:?} was installed, ran: {started:?}"
+    );
     conserved(&hub);
 }

@@ -2,9 +2,26 @@
 //! them, without their bookkeeping.
 
 use loom::sync::Notify;
-use reveille_core::pending::{Pending, Request};
+use reveille_core::pending::{Pending, Request, Taken, Word};
 use reveille_core::{Bell, DeadlineSlot, ReadySet, Tick, Urgency};
 use std::sync::Arc;
+
+/// Takes the wake of a word as the engine does: what the driver has not seen it looks at first.
+///
+/// # Errors
+/// The word, where no run may start.
+pub fn take(word: &Pending) -> Result<Taken, Word> {
+    loop {
+        let seen = word.load();
+        if seen.settle(seen.due()).is_some() && word.settle(seen, seen.due()).is_err() {
+            continue;
+        }
+        match word.begin() {
+            Err(now) if now.has_wake() && !now.is_seen() && !now.is_running() => {}
+            begun => return begun,
+        }
+    }
+}
 
 /// One target's word, and the way to its driver.
 pub struct Parts {

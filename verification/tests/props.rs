@@ -1,5 +1,7 @@
 //! The searches of `cargo verify props`, each for a moment, and the kept corpus of the fuzzer.
 
+#![cfg(not(any(reveille_loom, reveille_shuttle)))]
+
 use std::time::Duration;
 
 use reveille_verification::props::{Budget, fuzz, run};

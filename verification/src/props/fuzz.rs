@@ -203,8 +203,8 @@ fn has_cxx() -> Result<(), String> {
     match version {
         Ok(status) if status.success() => Ok(()),
         _ => Err(format!(
-            "no C++ compiler: `{compiler} --version` does not run. libFuzzer is C++; install g++ or \
-             clang++, or name one in CXX. The kept corpus is played by `cargo test` without it."
+            "no C++ compiler: `{compiler} --version` does not run. libFuzzer is C++; install \
+             g++ or clang++, or name one in CXX. `cargo test` plays the kept corpus without it."
         )),
     }
 }

@@ -48,7 +48,8 @@ laws! {
     Stopped = "law-stop" [13] "after a stop nothing starts, waits or is installed";
     Clock = "law-clock" [14] "a step of the wall clock changes nothing";
     Bounded = "law-bounded" [15]
-        "there are at most two targets for each name, and unless missed=burst at most one wake each";
+        "there are at most two targets for each name, and unless missed=burst at most one wake \
+         each";
     Reload = "law-reload" [17] "setting the cadence that is in force keeps its next instant";
     Told = "law-told" [18] "a wake is counted once as accepted, once as refused if it is, and no \
                         counter but `pending` ever shrinks";

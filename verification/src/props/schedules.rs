@@ -2,7 +2,7 @@
 //!
 //! Each is played beside the oracle, and all that can be seen of the two is compared after every
 //! instant; and each is watched by the [laws](super::laws). Schedules that engine and oracle read
-//! differently (see [`Among`](crate::generate::Among)) are watched alone.
+//! differently (see [`Among`]) are watched alone.
 
 use std::cell::Cell;
 use std::fs;

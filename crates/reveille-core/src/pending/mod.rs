@@ -37,7 +37,7 @@
 //! | | | closed | closed | the wake is refused |
 //! | settle | driver | news, seen, parked | seen, parked | its timer store has the due |
 //! | | | again, late | again | none |
-//! | begin | driver | news, seen, parked | running | run what was taken; fence before the run |
+//! | begin | driver | seen, parked | running | run what was taken; fence before the run |
 //! | end | driver | running, again, late | idle, news, parked | look at it |
 //! | | | CANCELLED besides | the same without | forget what waited behind the run |
 //! | | | closed | closed | collect the target |
@@ -66,8 +66,8 @@
 //!   after them.
 //!
 //! # The race that is allowed
-//! Requests between the driver's decision to start and its `begin` are taken along: they run
-//! early, and once.
+//! Requests that coalesce between the driver's decision to start and its `begin` are taken along:
+//! they run early, and once. One that changes the word has the driver look again first.
 //!
 //! # What it does not do
 //! It knows no handler, no clock and no index; it never rings. Leading reasons, text and

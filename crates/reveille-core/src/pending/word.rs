@@ -239,12 +239,13 @@ impl Word {
     /// The driver starts a run and takes the wake.
     ///
     /// ```text
-    ///   news, seen, parked ─▶ running
+    ///   seen, parked ─▶ running
     /// ```
     /// `None` where no run may start: no wake, a run in flight, closed, or cancelled and not
-    /// yet looked at.
+    /// yet looked at. Nor from news: a wake that was requested after an install must not be taken
+    /// by a run of the handler before it, so the driver looks first, and notes the install.
     pub fn begin(self) -> Option<(Self, Taken)> {
-        if !self.has_wake() || self.has(RUNNING | CANCELLED | CLOSED) {
+        if !self.has_wake() || !self.is_seen() || self.has(CANCELLED | CLOSED) {
             return None;
         }
         let taken = Taken { reasons: self.reasons(), urgency: self.urgency() };

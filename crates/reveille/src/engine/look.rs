@@ -20,9 +20,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// one that is noted at it. Nothing that is moved may note in between, since what is not
     /// moved yet would then pass for moved.
     pub(super) fn note(&mut self) {
-        if self.state.noting {
-            return;
-        }
         loop {
             // Acquire: pairs with the installer's increment, so its entry is in the slot for us.
             let installs = self.shared.times.installs.load(Ordering::Acquire);

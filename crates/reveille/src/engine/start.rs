@@ -42,7 +42,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             return None;
         }
         let Ok(taken) = node.word.begin() else {
-            // Cancelled, removed or stopped: look, which takes it from the front.
+            // News, cancelled, removed or stopped: look, which notes an install before it takes
+            // in what came after it, and takes what may not start from the front.
             self.shared.leave_gate();
             self.look(index as usize);
             self.shared.discard((node, entry));
