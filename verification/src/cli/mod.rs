@@ -83,7 +83,7 @@ fn families(command: Command) -> Vec<Box<dyn Family>> {
         Command::Shuttle(names) => vec![Box::new(shuttle::Shuttle(names))],
         Command::Litmus(names) => vec![Box::new(litmus::Litmus(names))],
         Command::Faults(names) => vec![Box::new(faults::Faults(names))],
-        Command::Scenario(options) => vec![Box::new(scenario::Scenarios::given(options))],
+        Command::Scenario(options) => vec![Box::new(scenario::Scenarios::of(options))],
         Command::Search(options) => vec![Box::new(search::Search(options))],
         Command::Fuzz(options) => vec![Box::new(fuzz::Fuzz(options))],
         Command::Soak(options) => vec![Box::new(soak::Soak(options))],

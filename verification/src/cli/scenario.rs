@@ -15,8 +15,8 @@ use crate::cli::family::{Family, Session};
 /// What `verify scenario` can be told.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// The files and folders.
-    #[arg(required = true, value_name = "PATH")]
+    /// The files and folders [default: those of the project].
+    #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Print the trace of those that pass, too.
     #[arg(long)]
@@ -30,9 +30,9 @@ pub(crate) struct Scenarios {
 }
 
 impl Scenarios {
-    /// Those that somebody names. What is printed of them is only theirs.
-    pub(crate) fn given(options: Options) -> Self {
-        Self { options, own: false }
+    /// Those that somebody names, or else the project's. What is printed of them is only theirs.
+    pub(crate) fn of(options: Options) -> Self {
+        if options.paths.is_empty() { Self::own() } else { Self { options, own: false } }
     }
 
     /// Those of the project.

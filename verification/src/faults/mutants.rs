@@ -1,8 +1,8 @@
 //! What cargo-mutants makes up, of the core and the engine.
 //!
-//! It changes logic, and no ordering and no fence: those are the sweep's. What it runs are the tests
-//! of the crates and of this package, scenarios and random schedules among them. A mutant that they
-//! miss must stand in `mutants.toml`, with the reason why it is none to worry about.
+//! It changes logic, and no ordering and no fence: those are the sweep's. What it runs are the
+//! tests of the crates and of this package, scenarios and random schedules among them. A mutant that
+//! they miss must stand in `mutants.toml`, with the reason why it is none to worry about.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -87,7 +87,8 @@ fn expressions_statements_and_lets_are_switched() {
         [concat!(
             r#"let x = (if reveille_core::seeded("p") { 2 } else { a + 1 }); "#,
             r#"if reveille_core::seeded("q") {  } else { go(); } "#,
-            r#"(if reveille_core::seeded("r") { c } else if reveille_core::seeded("s") { d } else { b })"#,
+            r#"(if reveille_core::seeded("r") { c } "#,
+            r#"else if reveille_core::seeded("s") { d } else { b })"#,
         )]
     );
     let bound = [fault("p", "let x = a + 1;", "let x = 2;")];

@@ -154,11 +154,15 @@ pub fn missing(results: &[FamilyResult], gaps: &Gaps) -> Vec<String> {
         if modelled && excused {
             missing.push(format!("{name}: a model, and a reason why there is none"));
         }
-        for (family, what) in [("props", "property"), ("scenario", "scenario"), ("faults", "fault")]
-        {
-            if bearing(results, family, &name).is_empty() {
-                missing.push(format!("{name}: no {what}"));
-            }
+        let has = |family| !bearing(results, family, &name).is_empty();
+        // Of progress the properties are under shuttle: each operation, each step, frozen.
+        let evidence = [
+            (has("props") || has("shuttle"), "property"),
+            (has("scenario"), "scenario"),
+            (has("faults"), "fault"),
+        ];
+        for (_, what) in evidence.iter().filter(|(there, _)| !there) {
+            missing.push(format!("{name}: no {what}"));
         }
     }
     missing
