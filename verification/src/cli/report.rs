@@ -148,5 +148,5 @@ fn measured() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cpu = cpu.map_or(std::env::consts::ARCH, |(_, name)| name);
-    format!("`cargo verify` on {date}, {cores} cores of {cpu}, {kernel}.")
+    format!("The families of `cargo verify`, on {date}, {cores} cores of {cpu}, {kernel}.")
 }
