@@ -1,10 +1,26 @@
-//! The searches of `cargo verify props`, each for a moment, and the kept corpus of the fuzzer.
+//! The scenarios on the engine, the searches of `cargo verify props`, each for a moment, and the kept
+//! corpus of the fuzzer.
 
 #![cfg(not(any(reveille_loom, reveille_shuttle)))]
 
+use std::path::Path;
 use std::time::Duration;
 
+use reveille_verification::files::{below, play_file};
 use reveille_verification::props::{Budget, fuzz, run};
+use reveille_verification::under_test::subject;
+
+/// The project's own scenarios hold of the engine: what `cargo verify scenario` plays.
+#[test]
+fn own_scenarios_hold() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let files = below(&folder).unwrap_or_else(|error| panic!("{error}"));
+    assert!(files.len() >= 148, "only {} scenarios found", files.len());
+    for file in files {
+        let report = play_file(&file, subject);
+        assert!(report.passed(), "{}", report.text(true));
+    }
+}
 
 /// A moment of each search finds nothing, and each has cases.
 #[test]
