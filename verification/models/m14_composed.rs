@@ -55,6 +55,31 @@ pub const MODELS: &[Model] = &[
         },
     },
     Model {
+        name: "m14-producer-driver-that-comes",
+        promises: &["P3", "P5"],
+        law: "A driver that has just come and goes to sleep hears of a wake.",
+        threads: 2,
+        extent: Extent::All,
+        body: || {
+            driver_that_comes(true, |_, target| {
+                spawn("producer", move || drop(target.wake(Wake::now())))
+            });
+        },
+    },
+    Model {
+        name: "m14-installer-driver-that-comes",
+        promises: &["P3", "P5"],
+        law: "A driver that has just come and goes to sleep hears of an install.",
+        threads: 2,
+        extent: Extent::All,
+        body: || {
+            driver_that_comes(false, |hub, _| {
+                let hub = Arc::clone(hub);
+                spawn("installer", move || _ = install(&hub))
+            });
+        },
+    },
+    Model {
         name: "m14-installer-sleeping-driver",
         promises: &["P3", "P5"],
         law: "A driver without a handler that goes to sleep hears of an install.",
@@ -195,6 +220,35 @@ fn producer_installer() {
     assert_eq!(join(producer), Woken::Armed, "P3");
     assert!(join(installer).is_some(), "P2: an open hub refused a handler");
     runs += rest(&mut engine, at(1)).len();
+    assert_eq!(runs, 1, "P3, P6: one wake, {runs} runs");
+    conserved(&hub);
+}
+
+/// A driver that has just come sets its ringer, turns, and goes to sleep, beside another thread.
+///
+/// An installer does not ask the bell whether to ring, so no fence orders its ring: it fails where the
+/// deadline's request does not acquire, or its take does not release (argument D). A producer is
+/// ordered by the fences of the bell as well.
+fn driver_that_comes(has_handler: bool, other: fn(&Arc<Hub>, Target) -> JoinHandle<()>) {
+    let hub = Arc::new(hub(|_| {}));
+    let target = target(&hub, 0);
+    if has_handler {
+        install(&hub);
+    } else {
+        let _ = target.wake(Wake::now());
+    }
+    let other = other(&hub, target);
+    let mut engine = engine(&hub);
+    let sleep = Sleep::of(&engine);
+    engine.turn(at(1));
+    let mut runs = 0;
+    while let Some(run) = engine.next_run() {
+        runs += 1;
+        run.finish(Outcome::ran());
+    }
+    let now = if runs == 0 { sleep.until_next(&engine, at(1)) } else { at(1) };
+    join(other);
+    runs += rest(&mut engine, now).len();
     assert_eq!(runs, 1, "P3, P6: one wake, {runs} runs");
     conserved(&hub);
 }

@@ -15,7 +15,7 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::{engine, run};
 use reveille_core::gate::Gate;
 use reveille_core::pending::{Request, Verdict};
-use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, CachePadded, Ordering, fence};
+use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, CachePadded, Ordering};
 use reveille_core::{
     Bell, Change, DeadlineSlot, Disposal, Entry, HandlerSlot, Owner, ReadySet, Replaced, Tick,
 };
@@ -196,9 +196,9 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
     /// If it was closed already.
     pub(crate) fn close(&self, node: &Node<K, P>) -> Result<u64, AlreadyClosed> {
         let found = node.word.close();
-        // Partner: the fence in `discard_owed_if_closed`. One of the two sees the other, so a
-        // beat that is owed is counted here or there.
-        fence(Ordering::SeqCst);
+        // Word first, `owed` second, against `discard_owed_if_closed`, which has them the other way
+        // round: all four are read-modify-writes or follow one, so one of the two sees the other,
+        // and a beat that is owed is counted here or there.
         let discarded = u64::from(found.has_wake()) + node.take_owed();
         self.tallies.discarded.add(discarded);
         if found.is_closed() { Err(AlreadyClosed) } else { Ok(discarded) }
@@ -207,7 +207,6 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
     /// The driver has added owed beats: a stop or removal that came first has counted what it
     /// found, so these are the driver's to count.
     pub(crate) fn discard_owed_if_closed(&self, node: &Node<K, P>) {
-        fence(Ordering::SeqCst); // partner: the fence in `close`
         if node.word.load().is_closed() {
             self.tallies.discarded.add(node.take_owed());
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reveille_verification::faults::catalogue;
 use reveille_verification::faults::kill::{self, Step, Verdict};
 use reveille_verification::faults::mutants;
-use reveille_verification::faults::sweep::{self, Scope};
+use reveille_verification::faults::sweep;
 use reveille_verification::lab::{CheckResult, checks, results_folder};
 
 use crate::cli::family::{Family, Session};
@@ -70,9 +70,8 @@ impl Faults {
     }
 
     fn sweep(&self, session: &Session) -> Vec<CheckResult> {
-        let scope = if session.exhaustive { Scope::All } else { Scope::Quick };
         let meter = session.show.meter("sweep", 0);
-        let done = sweep::run(scope, &|step| show(&meter, &step));
+        let done = sweep::run(session.exhaustive, &|step| show(&meter, &step));
         drop(meter);
         match done {
             Err(why) => vec![self.failed(session, "sweep", why)],

@@ -44,27 +44,8 @@ pub fn allowed() -> Result<Vec<Allowed>, String> {
     Ok(list.allowed)
 }
 
-/// How much is swept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// All fences, and the pending word; by models at few preemptions.
-    Quick,
-    /// Everything, by models in full.
-    All,
-}
-
-impl Scope {
-    fn has(self, site: &Site) -> bool {
-        self == Self::All || site.role == "fence" || site.file.ends_with("pending/cell.rs")
-    }
-
-    fn environment(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Self::Quick => &[("LOOM_MAX_PREEMPTIONS", "2"), ("RUST_BACKTRACE", "0")],
-            Self::All => &[("RUST_BACKTRACE", "0")],
-        }
-    }
-}
+/// By how many preemptions models are searched by default: most of what they find, they find there.
+const PREEMPTIONS: &str = "2";
 
 /// Longest that one model runs with one weakened ordering.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -106,11 +87,12 @@ struct Weakened<'a> {
     models: &'a [String],
 }
 
-/// Weakens each ordering in turn, and says what came of it.
+/// Weakens each ordering in turn, and says what came of it: by models at few preemptions, or
+/// `exhaustive`ly by models in full.
 ///
 /// # Errors
 /// Where the models cannot be built, or the sources not be read.
-pub fn run(scope: Scope, step: &(dyn Fn(Step<'_>) + Sync)) -> Result<Vec<Verdict>, String> {
+pub fn run(exhaustive: bool, step: &(dyn Fn(Step<'_>) + Sync)) -> Result<Vec<Verdict>, String> {
     let in_words = |error: LabError| error.to_string();
     let allowed = allowed()?;
     step(Step::Builds("models, for the sweep".to_owned()));
@@ -121,7 +103,7 @@ pub fn run(scope: Scope, step: &(dyn Fn(Step<'_>) + Sync)) -> Result<Vec<Verdict
     let passing = passing(&lab, &executable)?;
     let mut weakened = Vec::new();
     let mut done = Vec::new();
-    for site in sites.iter().filter(|site| scope.has(site)) {
+    for site in &sites {
         match passing.get(&(site.file.clone(), site.line, site.role.to_owned())) {
             None => done.push(verdict(site, "unreached", Vec::new(), &allowed)),
             Some(models) => {
@@ -137,7 +119,7 @@ pub fn run(scope: Scope, step: &(dyn Fn(Step<'_>) + Sync)) -> Result<Vec<Verdict
     done.extend(in_parallel(&weakened, |weakened| {
         let name = name(weakened.site, weakened.to);
         step(Step::Begins(&name));
-        let found = weakened.killer(&lab, &executable, scope);
+        let found = weakened.killer(&lab, &executable, exhaustive);
         let verdict = verdict(weakened.site, weakened.to, found, &allowed);
         step(Step::Ends(&verdict));
         verdict
@@ -156,7 +138,7 @@ type Passing = BTreeMap<(String, u32, String), Vec<String>>;
 
 fn passing(lab: &Lab, executable: &Path) -> Result<Passing, String> {
     let names = checks::list(lab, executable).map_err(|error| error.to_string())?;
-    let environment = [("REVEILLE_SITES", "1"), ("LOOM_MAX_PREEMPTIONS", "2")];
+    let environment = [("REVEILLE_SITES", "1"), ("LOOM_MAX_PREEMPTIONS", PREEMPTIONS)];
     let mut results: Vec<CheckResult> = in_parallel(&names, |name| {
         checks::run(lab, executable, name, &environment, PATIENCE, &mut |_| {})
     });
@@ -181,11 +163,13 @@ fn passing(lab: &Lab, executable: &Path) -> Result<Passing, String> {
 
 impl Weakened<'_> {
     /// The first model that fails, if one does.
-    fn killer(&self, lab: &Lab, executable: &Path, scope: Scope) -> Vec<Found> {
+    fn killer(&self, lab: &Lab, executable: &Path, exhaustive: bool) -> Vec<Found> {
         let Site { file, line, role, .. } = self.site;
         let change = format!("{file}:{line} {role}={}", self.to);
-        let mut environment = scope.environment().to_vec();
-        environment.push(("REVEILLE_WEAKEN", &change));
+        let mut environment = vec![("RUST_BACKTRACE", "0"), ("REVEILLE_WEAKEN", change.as_str())];
+        if !exhaustive {
+            environment.push(("LOOM_MAX_PREEMPTIONS", PREEMPTIONS));
+        }
         let mut seconds = 0.0;
         for model in self.models {
             let result = checks::run(lab, executable, model, &environment, PATIENCE, &mut |_| {});
