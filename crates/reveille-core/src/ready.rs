@@ -112,6 +112,7 @@ mod tests {
     fn what_is_set_is_drained_once() {
         for capacity in [1, 63, 64, 65, 4_096, 4_097, 262_145, 1 << 20] {
             let set = ReadySet::with_capacity(capacity);
+            assert_eq!(set.capacity(), capacity);
             let mut indices = vec![0, capacity / 3, capacity / 2, capacity - 1];
             for &index in indices.iter().chain(&indices) {
                 set.set(index);

@@ -151,6 +151,58 @@ mod tests {
         assert_eq!(slot.load().handler(), None);
     }
 
+    /// P1, P2: a registration knows its generation, and whether that is the one installed.
+    #[test]
+    fn a_registration_knows_whose_handler_is_in() {
+        let slot = Arc::new(HandlerSlot::vacant());
+        let a = Registration::install(&slot, 'a').unwrap();
+        let b = Registration::install(&slot, 'b').unwrap();
+        assert_eq!(a.generation().next(), b.generation());
+        assert!(!a.is_current() && b.is_current());
+        assert_eq!(b.dispose(), Disposal::Removed);
+        assert!(!b.is_current(), "its generation is the slot's still, and its handler is gone");
+        let c = Registration::install(&slot, 'c').unwrap();
+        let generation = c.generation();
+        assert_eq!(c.keep(), generation);
+        assert_eq!(slot.load().handler(), Some(&'c'));
+    }
+
+    /// P18: the owner is told of each change, with what it replaced.
+    #[test]
+    fn an_owner_is_told_of_each_change() {
+        #[derive(Default)]
+        struct Told {
+            slot: HandlerSlot<char>,
+            changes: std::sync::Mutex<Vec<(Change, Option<char>)>>,
+        }
+        impl Owner for Told {
+            type Handler = char;
+            fn slot(&self) -> &HandlerSlot<char> {
+                &self.slot
+            }
+            fn published(&self, change: Change, replaced: Option<Replaced<char>>) {
+                let handler = replaced.and_then(|replaced| replaced.handler().copied());
+                self.changes.lock().unwrap().push((change, handler));
+            }
+        }
+        let told = Arc::new(Told::default());
+        let a = Registration::install(&told, 'a').unwrap();
+        let b = Registration::install(&told, 'b').unwrap();
+        a.dispose();
+        let (first, second) = (a.generation(), b.generation());
+        drop((a, b));
+        let changes = told.changes.lock().unwrap();
+        assert_eq!(
+            *changes,
+            [
+                (Change::Installed(first), None),
+                (Change::Installed(second), Some('a')),
+                (Change::Disposed(Disposal::Superseded), None),
+                (Change::Disposed(Disposal::Removed), Some('b')),
+            ]
+        );
+    }
+
     #[test]
     fn a_registration_can_be_sent_and_shared() {
         fn sendable<T: Send + Sync + 'static>() {}

@@ -60,7 +60,7 @@ pub struct Word(pub(super) u64);
 
 impl Word {
     /// No run yet.
-    pub const IDLE: Self = Self(COLLECTED << CLASS_AT);
+    pub const IDLE: Self = Self::pack(RunNumber(0), COLLECTED, 0);
 
     const fn pack(number: RunNumber, class: u64, delay: u64) -> Self {
         Self((number.0 as u64) << NUMBER_AT | class << CLASS_AT | delay)

@@ -210,3 +210,51 @@ fn the_cell_follows_the_word() {
     assert!(!cell.close().has_wake());
     assert_eq!(cell.join(request, false).verdict, Verdict::Refused);
 }
+
+/// P3, P6, P13: a run takes a wake that the driver has seen, with nothing left to look at first; and
+/// nothing else.
+#[test]
+fn a_run_begins_from_what_the_driver_has_seen() {
+    for word in valid() {
+        let looked_at = word.is_seen() && !word.is_cancelled() && !word.is_closed();
+        assert_eq!(word.begin().is_some(), word.has_wake() && looked_at, "{word:?}");
+    }
+    // Also of words that no edge makes: what says that there is no wake, or none for now, is heard.
+    assert!(words().all(|word| word.begin().is_none() || word.has_wake()));
+    assert!(words().all(|word| word.begin().is_none() || !word.is_running()));
+}
+
+/// P18: what a join says is what it did.
+#[test]
+fn a_join_tells_what_it_did() {
+    for (word, request) in valid().flat_map(|word| requests().map(move |r| (word, r))) {
+        let joined = word.join(request, false);
+        let expected = match word.has_wake() {
+            _ if word.is_closed() => Verdict::Refused,
+            false => Verdict::Armed,
+            true if clamp(request.due) < word.due() => Verdict::Preempted,
+            true => Verdict::Coalesced,
+        };
+        // "Never" is the latest due: nothing is sooner than it but what is armed.
+        assert_eq!(joined.verdict, expected, "{word:?} join {request:?}");
+    }
+}
+
+/// P3, P4: what is contained coalesces unwritten; not where an install is unnoted, since then it
+/// must be published.
+#[test]
+fn what_is_contained_coalesces_unless_an_install_is_unnoted() {
+    let request = Request { due: Tick::from_micros(7), reasons: 1, urgency: Urgency::Beat };
+    let cell = Pending::new();
+    assert!(!cell.coalesces(request));
+    assert!(cell.join(request, false).publish);
+    assert!(cell.settle(cell.load(), request.due).is_ok());
+    assert!(cell.coalesces(request));
+    let seen = cell.load();
+    let join = cell.join(request, false);
+    assert_eq!((join.verdict, join.publish), (Verdict::Coalesced, false));
+    assert_eq!(cell.load(), seen);
+    let join = cell.join(request, true);
+    assert_eq!((join.verdict, join.publish), (Verdict::Coalesced, true));
+    assert!(!cell.load().is_seen());
+}
