@@ -1,13 +1,13 @@
 //! M19: cadence claim ∥ stale runner's stop.
 //!
-//! Cadences have no owners: of two settings the latest wins, whoever made it. What can be
-//! promised of a stale runner is that its registration, once superseded, is not a setting.
+//! A cadence that a runner has claimed is that runner's: of two that overlap the newer one keeps what
+//! both have claimed, however their steps meet. Settings by hand are nobody's: the latest wins.
 
 use crate::model::{Extent, Model};
 use crate::support::{
     Aside, Run, at, conserved, drive, engine, every, hub, install, join, spawn, target,
 };
-use reveille::{Disposal, Outcome, Registration, Tick};
+use reveille::{Disposal, Outcome, Registration, Roster, Tick};
 
 const OLD: u64 = 700;
 const NEW: u64 = 1_000;
@@ -20,6 +20,14 @@ pub const MODELS: &[Model] = &[
         threads: 3,
         extent: Extent::Preemptions(3),
         body: stale_dispose,
+    },
+    Model {
+        name: "m19-claim-stale-stop",
+        promises: &["P1", "P8", "P17"],
+        law: "A stale runner's stop leaves what a newer runner has claimed, or claims meanwhile.",
+        threads: 2,
+        extent: Extent::All,
+        body: claim_stale_stop,
     },
     Model {
         name: "m19-beat-stop-beating",
@@ -38,6 +46,34 @@ pub const MODELS: &[Model] = &[
         body: || latest_setting(Some(OLD)),
     },
 ];
+
+/// A reload: the new runner starts, with the same cadence, while the old one stops.
+///
+/// Fails on: `cadence-taken-back-whoevers`, `setting-by-load-then-store`,
+/// `unchanged-claim-keeps-its-owner`.
+fn claim_stale_stop() {
+    let hub = hub(|_| {});
+    let mut engine = engine(&hub);
+    let roster = || Roster::new().with(0, every(NEW));
+    let Ok(old) = hub.runner(|_: &Run| Outcome::ran(), roster()) else { panic!("it is open") };
+    engine.turn(at(0));
+    let stale = spawn("stale runner", move || old.stop());
+    let Ok(new) = hub.runner(|_: &Run| Outcome::ran(), roster()) else { panic!("it is open") };
+    let stopped = join(stale);
+    engine.turn(at(1));
+    let target = target(&hub, 0);
+    assert_eq!(target.snapshot().owner, Some(new.generation()), "P1: {stopped:?}");
+    assert_eq!(stopped.taken_back + stopped.stale, 1, "P1: it was one of the two");
+    // Taken back first, it starts anew; else it goes on (P17). Either way it beats at the same time.
+    let mut started = Vec::new();
+    drive(&mut engine, at(2 * NEW - 1), |run| {
+        started.push(run.started());
+        run.finish(Outcome::ran());
+    });
+    assert_eq!(started.len(), 1, "P8: {started:?}, {stopped:?}");
+    drop(new);
+    conserved(&hub);
+}
 
 /// A new runner installs and claims the cadence while the old one disposes of its handler.
 ///

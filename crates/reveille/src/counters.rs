@@ -40,6 +40,7 @@ pub(crate) struct Tallies {
     pub(crate) missed: Tally,
     pub(crate) installs: Tally,
     pub(crate) stale_disposes: Tally,
+    pub(crate) stale_claims: Tally,
     pub(crate) panics: Tally,
     pub(crate) aborted: Tally,
     pub(crate) late_completions: Tally,
@@ -114,6 +115,7 @@ impl Tallies {
             missed: self.missed.get(),
             installs: self.installs.get(),
             stale_disposes: self.stale_disposes.get(),
+            stale_claims: self.stale_claims.get(),
             panics: self.panics.get(),
             aborted: self.aborted.get(),
             late_completions: self.late_completions.get(),
@@ -156,6 +158,9 @@ pub struct Counters {
     pub installs: u64,
     /// Disposals by superseded owners, which changed nothing (P1).
     pub stale_disposes: u64,
+    /// Cadences that a runner wanted to set or take back, and that were a newer one's or set by hand
+    /// (P1): left as they were.
+    pub stale_claims: u64,
     /// Handlers that panicked.
     pub panics: u64,
     /// Runs that were dropped without an outcome.

@@ -138,6 +138,11 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
         Builder::new().start()
     }
 
+    /// What the hub's parts share.
+    pub(crate) fn shared(&self) -> Arc<Shared<K, R, P>> {
+        Arc::clone(&self.shared)
+    }
+
     /// Another user handle to the hub of a run.
     pub(crate) fn share(shared: &Arc<Shared<K, R, P>>) -> Self {
         shared.handles.fetch_add(1, Ordering::Relaxed);

@@ -24,6 +24,7 @@
 //! | --- | --- |
 //! | [`Reveille`] | the hub: install handlers, wake targets, stop |
 //! | [`Target`] | a handle to one target: wake it, give it a [`Cadence`], remove it |
+//! | [`Runner`], [`Roster`] | a handler and its cadences as one value, for reloads |
 //! | [`Run`], [`Outcome`] | what a handler gets, and what it says |
 //! | [`Policy`] | every limit, with its default |
 //! | [`Counters`], [`Snapshot`] | what happened, and how things are |
@@ -86,6 +87,8 @@ mod policy;
 mod reasons;
 mod registry;
 mod run;
+mod runner;
+mod setting;
 mod shared;
 mod snapshot;
 mod stop;
@@ -107,6 +110,7 @@ pub use policy::{Missed, OnReplace, Policy, PolicyError};
 pub use reasons::Reasons;
 pub use reveille_core::{Disposal, Generation, Tick, Urgency};
 pub use run::{Handler, Run};
+pub use runner::{Roster, Runner, RunnerStopped, Started, Updated};
 pub use shared::Ring;
 pub use snapshot::{Snapshot, TargetSnapshot, TargetState};
 pub use stop::{StopReport, StopTicket};

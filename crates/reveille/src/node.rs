@@ -1,7 +1,7 @@
 //! What a hub shares about one target.
 
-use crate::cadence::Cadence;
 use crate::merge::Merge;
+use crate::setting::SettingCell;
 use reveille_core::Tick;
 use reveille_core::completion::{Completion, Ending};
 use reveille_core::pending::Pending;
@@ -29,8 +29,8 @@ pub(crate) struct Node<K, P> {
 
 /// What a target needs once it has a cadence, a payload or a first run. One a target, for ever.
 pub(crate) struct Extras<K, P> {
-    /// The latest command that the driver has not taken: the latest wins.
-    pub(crate) command: ArcSwapOption<Command>,
+    /// What is wanted of the cadence, and by whom: the latest wins.
+    pub(crate) setting: SettingCell,
     /// The merged payload of the wake that waits. Put in before the word, taken after it.
     pub(crate) payload: ArcSwapOption<P>,
     /// The removed target of the same key whose last run must end first (P6).
@@ -66,19 +66,13 @@ pub(crate) fn show(word: &PlainU64, value: u64) {
     word.store(value, Ordering::Relaxed);
 }
 
-/// What a user asks of the driver about a target.
-pub(crate) enum Command {
-    Beat { cadence: Cadence, asked_at: Tick },
-    NoBeat,
-}
-
 impl<K, P> Extras<K, P> {
     fn new() -> Self {
         let vitals = Vitals::default();
         show(&vitals.next_due, Tick::NEVER.as_micros());
         show(&vitals.next_beat, Tick::NEVER.as_micros());
         Self {
-            command: ArcSwapOption::empty(),
+            setting: SettingCell::new(),
             payload: ArcSwapOption::empty(),
             predecessor: ArcSwapOption::empty(),
             owed: AtomicU64::new(0),

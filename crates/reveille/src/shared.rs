@@ -1,6 +1,6 @@
 //! What handles, runs and the driver of one hub share: the composition of the core's parts.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, unix_micros};
 use crate::counters::Tallies;
 use crate::fault::{Fault, Observer, Place, contain};
 use crate::hub::Key;
@@ -134,6 +134,13 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
     /// Now, on this hub's clock, on a user's thread: its panics are the user's.
     pub(crate) fn now(&self) -> Tick {
         self.clock.now()
+    }
+
+    /// Where on this hub's clock, which says `now`, the Unix epoch lies by the wall clock: mostly
+    /// long before its origin. Read on a user's thread.
+    pub(crate) fn epoch(&self, now: Tick) -> i64 {
+        let now = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+        now.saturating_sub(unix_micros(self.clock.wall()))
     }
 
     /// The instant of the last turn: a lower bound of now, for the price of a load.

@@ -40,6 +40,8 @@ pub struct TargetSnapshot<K> {
     pub next_due: Option<Tick>,
     /// When it beats next, if it has a cadence.
     pub next_beat: Option<Tick>,
+    /// The runner that owns its cadence, by the generation of its handler.
+    pub owner: Option<Generation>,
     /// How its last run ended, and when.
     pub last: Option<(Last, Tick)>,
     /// How often the wake that waits or runs was started.
@@ -92,6 +94,7 @@ impl<K: Clone> TargetSnapshot<K> {
             state: TargetState::of(word),
             next_due: word.has_wake().then(|| word.due()),
             next_beat: None,
+            owner: None,
             last: None,
             attempts: 0,
             runs: 0,
@@ -106,6 +109,7 @@ impl<K: Clone> TargetSnapshot<K> {
                 snapshot.next_due = Some(may_start);
             }
             snapshot.next_beat = tick(&vitals.next_beat);
+            snapshot.owner = Some(extras.setting.owner()).filter(|&g| g != Generation::NONE);
             let ended_at = Tick::from_micros(read(&vitals.ended_at));
             snapshot.last = Last::from_bits(read(&vitals.last)).map(|last| (last, ended_at));
             snapshot.attempts = read(&vitals.attempts);

@@ -1,15 +1,18 @@
-use crate::cadence::Cadence;
+use crate::cadence::{Cadence, Grid};
 use crate::hub::Key;
 use crate::merge::Merge;
-use crate::node::{Command, Node};
+use crate::node::Node;
 use crate::reasons::Reasons;
+use crate::setting::{Claim, TakenBack};
 use crate::shared::Shared;
 use crate::snapshot::{TargetSnapshot, TargetState};
 use crate::wake::{Refusal, Refused, Rejected, Wake, When, Woken};
-use reveille_core::Tick;
 use reveille_core::pending::{Request, Verdict};
 use reveille_core::sync::Arc;
+use reveille_core::{Generation, Tick};
+use siphasher::sip::SipHasher13;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 /// A handle to one target of a hub: the cheap way to wake it. Clones are handles to the same.
@@ -109,19 +112,44 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         if self.node.word.load().is_closed() {
             return Err(Rejected { refusal: self.refusal(), value: cadence });
         }
-        self.command(Command::Beat { cadence, asked_at: self.shared.now() });
+        let now = self.shared.now();
+        let grid = self.grid(&cadence, now);
+        self.node.extras_or_new().setting.set(Some((cadence, grid)), now);
+        self.publish_setting();
         Ok(())
     }
 
     /// Removes the cadence; a wake that waits stays.
     pub fn stop_beating(&self) {
-        self.command(Command::NoBeat);
+        self.node.extras_or_new().setting.set(None, self.shared.now());
+        self.publish_setting();
     }
 
-    fn command(&self, command: Command) {
-        self.node.extras_or_new().command.store(Some(Arc::new(command)));
+    /// The instants of `cadence` for this target.
+    fn grid(&self, cadence: &Cadence, now: Tick) -> Grid {
+        cadence.grid(stable_hash(self.key()), || self.shared.epoch(now))
+    }
+
+    fn publish_setting(&self) {
         self.shared.ready.set(self.node.index as usize);
         self.shared.demand_turn();
+    }
+
+    /// A runner sets the cadence as its own. The caller demands a turn.
+    pub(crate) fn claim(&self, cadence: &Cadence, by: Generation) -> Claim {
+        let now = self.shared.now();
+        let wanted = (cadence.clone(), self.grid(cadence, now));
+        let claim = self.node.extras_or_new().setting.claim(&wanted, by, now);
+        self.shared.ready.set(self.node.index as usize);
+        claim
+    }
+
+    /// A runner gives up the cadence, if it is its own. The caller demands a turn.
+    pub(crate) fn take_back(&self, by: Generation) -> TakenBack {
+        let Some(extras) = self.node.extras() else { return TakenBack::Gone };
+        let taken = extras.setting.take_back(by, self.shared.now());
+        self.shared.ready.set(self.node.index as usize);
+        taken
     }
 
     /// Discards the wake that waits, and its payload; a run in flight goes on, and so does the
@@ -182,4 +210,12 @@ impl<K: Key + fmt::Debug, R: Reasons, P: Merge> fmt::Debug for Target<K, R, P> {
             .field("completion", &self.node.completion)
             .finish()
     }
+}
+
+/// A hash of a key that is the same in every process: what spreads phases (SipHash 1-3, all-zero
+/// key).
+fn stable_hash<K: Hash>(key: &K) -> u64 {
+    let mut hasher = SipHasher13::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }

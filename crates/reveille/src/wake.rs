@@ -120,6 +120,8 @@ pub enum Refusal {
     Removed,
     /// A new target would exceed the hub's `max_targets`.
     TooManyTargets,
+    /// The runner has stopped.
+    RunnerStopped,
 }
 
 impl fmt::Display for Refusal {
@@ -128,6 +130,7 @@ impl fmt::Display for Refusal {
             Self::Stopped => "the hub has stopped",
             Self::Removed => "the target was removed",
             Self::TooManyTargets => "the hub has as many targets as its policy allows",
+            Self::RunnerStopped => "the runner has stopped",
         })
     }
 }

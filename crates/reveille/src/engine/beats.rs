@@ -43,8 +43,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let Some(detail) = self.detail_or_new(index) else { return };
         let Some(beating) = detail.cadence else { return };
         let first = beating.next;
-        let (count, last) = beating.cadence.passed(first, now);
-        let next = beating.cadence.after(last);
+        let (count, last) = beating.grid.passed(first, now);
+        let next = beating.grid.after(last);
         let unserved = detail.beats > 0;
         let extras = Arc::clone(&detail.extras);
         self.set_beating(index, Some(Beating { next, last: Some(last), ..beating }));

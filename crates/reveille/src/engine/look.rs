@@ -2,9 +2,10 @@
 
 use super::Engine;
 use super::record::Beating;
+use crate::cadence::Grid;
 use crate::hub::Key;
 use crate::merge::Merge;
-use crate::node::{Command, show};
+use crate::node::show;
 use crate::policy::OnReplace;
 use crate::reasons::Reasons;
 use reveille_core::completion::Ending;
@@ -256,30 +257,25 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.unplace(index);
     }
 
-    /// Takes the latest command, if there is one.
+    /// Takes in the latest setting of the cadence, if it is news.
     fn obey(&mut self, index: u32) {
-        let Some(extras) = self.node(index).and_then(|node| node.extras()) else { return };
-        let Some(command) = extras.command.swap(None) else { return };
+        let Some(record) = self.record(index) else { return };
+        let Some(extras) = record.node.extras() else { return };
+        let known = record.detail.as_ref().and_then(|detail| detail.setting.as_ref());
+        let Some(setting) = extras.setting.news(known) else { return };
         if self.state.stopped || self.shared.gate.load().is_closed() {
             return;
         }
         let Some(detail) = self.detail_or_new(index) else { return };
-        let old = detail.cadence;
-        let new = match *command {
-            Command::NoBeat => None,
-            Command::Beat { cadence, asked_at } => Some(match old {
-                Some(same) if same.cadence == cadence => same,
-                _ => {
-                    let last = old.and_then(|old| old.last);
-                    let changed = old.is_some_and(|old| old.cadence.period() != cadence.period());
-                    let next = cadence.next_in_phase(asked_at).unwrap_or_else(|| match last {
-                        Some(last) if changed => cadence.after(last).max(asked_at),
-                        _ => cadence.after(asked_at),
-                    });
-                    Beating { cadence, next, last }
-                }
-            }),
-        };
+        let (old, known) = (detail.cadence, detail.setting.replace(Arc::clone(&setting)));
+        let new = setting.cadence.as_ref().map(|(cadence, grid)| {
+            let before = known.as_ref().and_then(|known| known.cadence.as_ref());
+            match old {
+                // Unchanged: the instants stay as they are, and so does their grid (P17).
+                Some(same) if before.is_some_and(|(before, _)| before == cadence) => same,
+                _ => started(*grid, old, setting.asked_at),
+            }
+        });
         self.set_beating(index, new);
     }
 
@@ -310,4 +306,15 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             self.look(successor as usize);
         }
     }
+}
+
+/// A cadence that is new, or takes the place of `old`.
+fn started(grid: Grid, old: Option<Beating>, asked_at: Tick) -> Beating {
+    let last = old.and_then(|old| old.last);
+    let changed = old.is_some_and(|old| old.grid.period != grid.period);
+    let next = grid.next_in_phase(asked_at).unwrap_or_else(|| match last {
+        Some(last) if changed => grid.after(last).max(asked_at),
+        _ => grid.after(asked_at),
+    });
+    Beating { grid, next, last }
 }

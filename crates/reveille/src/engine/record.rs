@@ -1,8 +1,9 @@
 //! What the engine remembers of a target.
 
 use super::timers::Entry;
-use crate::cadence::Cadence;
+use crate::cadence::Grid;
 use crate::node::{Extras, Node};
+use crate::setting::Setting;
 use reveille_core::completion::RunNumber;
 use reveille_core::pending::Taken;
 use reveille_core::sync::Arc;
@@ -42,6 +43,8 @@ pub(super) struct Detail<K, P> {
     /// One of them passed unserved, so that under [`Missed::Delay`](crate::Missed::Delay) the
     /// cadence counts on from the next start.
     pub(super) passed: bool,
+    /// What is wanted of the cadence, as obeyed.
+    pub(super) setting: Option<Arc<Setting>>,
     pub(super) cadence: Option<Beating>,
     pub(super) run: Option<InFlight<P>>,
     /// It was removed, and its last run is still in flight.
@@ -66,6 +69,7 @@ impl<K, P> Detail<K, P> {
             told: 0,
             owed: Owed::default(),
             passed: false,
+            setting: None,
             cadence: None,
             run: None,
             removed: false,
@@ -243,7 +247,7 @@ impl Owed {
 /// A cadence in force.
 #[derive(Clone, Copy)]
 pub(super) struct Beating {
-    pub(super) cadence: Cadence,
+    pub(super) grid: Grid,
     pub(super) next: Tick,
     pub(super) last: Option<Tick>,
 }

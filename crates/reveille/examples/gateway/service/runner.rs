@@ -1,11 +1,11 @@
-//! What a reload replaces: the registration of a handler that knows one roster.
+//! What a reload replaces: a handler that knows one roster, and the roster's cadences.
 
 use super::{Event, Hub};
 use crate::config::{Agent, Config};
 use crate::process::{self, Call, Ended, Kill};
 use crate::words::{Why, Words, reasons};
 use crossbeam_channel::Sender;
-use reveille::{Cadence, Generation, Outcome, Registration, Run};
+use reveille::{Cadence, Generation, Outcome, Roster, Run};
 use std::collections::HashMap;
 use std::error::Error;
 use std::thread;
@@ -24,7 +24,7 @@ pub(crate) struct Told {
 }
 
 pub(crate) struct Runner {
-    registration: Registration<String, Why, Words>,
+    inner: reveille::Runner<String, Why, Words>,
 }
 
 impl Runner {
@@ -36,12 +36,21 @@ impl Runner {
         events: &Sender<Event>,
         kill: &Kill,
     ) -> Result<Self, Box<dyn Error>> {
-        let roster: HashMap<String, Agent> =
+        let mut roster = Roster::new();
+        for agent in &config.agents {
+            let cadence = Cadence::every(agent.every)?;
+            let cadence = match agent.phase {
+                Some(phase) => cadence.with_phase(phase),
+                None => cadence,
+            };
+            roster.insert(agent.name.clone(), cadence);
+        }
+        let agents: HashMap<String, Agent> =
             config.agents.iter().map(|agent| (agent.name.clone(), agent.clone())).collect();
         let (events, kill) = (events.clone(), kill.clone());
-        let registration = hub.install(move |run: &Run<String, Why, Words>| {
+        let handler = move |run: &Run<String, Why, Words>| {
             // A wake that waited while its agent went.
-            let Some(agent) = roster.get(run.key()) else { return Outcome::skipped() };
+            let Some(agent) = agents.get(run.key()) else { return Outcome::skipped() };
             let reasons = reasons(run.reasons(), run.payload());
             let (attempt, missed) = (run.attempt(), run.missed());
             let call = Call { reasons: reasons.clone(), attempt, missed };
@@ -51,27 +60,21 @@ impl Runner {
             let told = Told { agent, reasons, attempt, missed, ended };
             let _ = events.send(Event::Told(told)); // nobody looks on after the end
             outcome
-        })?;
-        let runner = Self { registration };
-        for agent in &config.agents {
-            let cadence = Cadence::every(agent.every)?;
-            let cadence = agent.phase.map_or(cadence, |phase| cadence.with_phase(phase));
-            hub.target(agent.name.clone())?.beat(cadence)?;
-        }
-        Ok(runner)
+        };
+        Ok(Self { inner: hub.runner(handler, roster)? })
     }
 
     pub(crate) fn generation(&self) -> Generation {
-        self.registration.generation()
+        self.inner.generation()
     }
 
-    /// Cleans up, late and on a thread of its own. By then another handler is installed, which
-    /// is not this runner's to clear: its disposal is a stale one, and changes nothing (P1).
+    /// Cleans up, late and on a thread of its own. By then another runner is there, whose handler and
+    /// cadences are not this one's to clear: its disposal is a stale one, and changes nothing (P1).
     pub(crate) fn clean_up_late(self, events: Sender<Event>) {
         // Where no thread can be had, the drop of the closure disposes at once.
         let _ = thread::Builder::new().name("clean-up".into()).spawn(move || {
             thread::sleep(LATE);
-            let _ = events.send(Event::CleanedUp(self.registration.dispose()));
+            let _ = events.send(Event::CleanedUp(self.inner.stop().disposal));
         });
     }
 }

@@ -109,7 +109,10 @@ impl Real {
     fn beat(&self, i: usize, spec: &Spec) -> Result<(), Box<dyn Error>> {
         let Some(period) = spec.period else { return Ok(()) };
         let cadence = Cadence::every(period)?;
-        let cadence = spec.phase.map_or(cadence, |phase| cadence.with_phase(phase));
+        let cadence = match spec.phase {
+            Some(phase) => cadence.with_phase(phase),
+            None => cadence,
+        };
         let from = self.hub.now();
         let target = lock(&self.targets[i]);
         target.beat(cadence)?;
