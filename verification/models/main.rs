@@ -67,6 +67,8 @@ models!(
     m21_owed_beats,
     m22_payload,
     m23_cancel,
+    m24_retire,
+    m25_tickets,
 );
 
 #[cfg(reveille_loom)]

@@ -3,16 +3,18 @@ use crate::counters::Counters;
 use crate::driver::thread::{DriveError, Driver};
 use crate::engine::{AlreadyDriven, Engine};
 use crate::fault::{Fault, Observer};
+use crate::installed::{Installed as Inside, Runs};
 use crate::merge::Merge;
 use crate::outcome::Outcome;
 use crate::policy::{Policy, PolicyError};
 use crate::reasons::Reasons;
 use crate::registry::Full;
 use crate::run::{Handler, Run};
-use crate::shared::{self, BoxedHandler, Shared};
+use crate::shared::{self, Shared};
 use crate::snapshot::Snapshot;
 use crate::stop::StopTicket;
 use crate::target::Target;
+use crate::ticket::Ticket;
 use crate::wake::{Refusal, Refused, Rejected, Wake, Woken};
 use reveille_core::sync::{Arc, Ordering};
 use reveille_core::{Disposal, Generation, Tick};
@@ -169,10 +171,11 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
     /// # Errors
     /// The handler, if the hub has stopped.
     pub fn install_handler(&self, handler: impl Handler<K, R, P>) -> Installed<K, R, P> {
-        let handler: BoxedHandler<K, R, P> = Box::new(handler);
-        match reveille_core::Registration::install(&self.shared, handler) {
-            Ok(inner) => Ok(Registration { inner }),
-            Err(closed) => Err(Rejected { refusal: Refusal::Stopped, value: closed.0 }),
+        let runs: Arc<Runs> = Arc::default();
+        let installed = Inside { handler: Box::new(handler), runs: Arc::clone(&runs) };
+        match reveille_core::Registration::install(&self.shared, installed) {
+            Ok(inner) => Ok(Registration { inner, runs }),
+            Err(closed) => Err(Rejected { refusal: Refusal::Stopped, value: closed.0.handler }),
         }
     }
 
@@ -229,6 +232,28 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
         };
         drop(request);
         Woken::Refused(Refused { refusal, payload: wake.payload })
+    }
+
+    /// Wakes the target of `key`, found or created, with a ticket; see [`Target::wake_awaited`].
+    ///
+    /// # Errors
+    /// The payload, if the wake is refused.
+    pub fn wake_awaited(&self, key: K, wake: Wake<R, P>) -> Result<Ticket, Refused<P>> {
+        let mut key = key;
+        loop {
+            let target = match self.target(key) {
+                Ok(target) => target,
+                Err(Rejected { refusal, .. }) => {
+                    drop(self.shared.tallies.accept()); // a request, and refused
+                    return Err(Refused { refusal, payload: wake.payload });
+                }
+            };
+            match target.wake_awaited(wake.clone()) {
+                // Removed between look-up and wake: look it up anew.
+                Err(Refused { refusal: Refusal::Removed, .. }) => key = target.key().clone(),
+                done => return done,
+            }
+        }
     }
 
     /// Stops the hub now (P13): nothing starts any more, what waits is discarded, runs in
@@ -327,6 +352,7 @@ impl<K: Key, R: Reasons, P: Merge> fmt::Debug for Reveille<K, R, P> {
 #[must_use = "dropping a registration removes its handler at once; `keep()` leaves it in"]
 pub struct Registration<K: Key = String, R: Reasons = (), P: Merge = ()> {
     inner: reveille_core::Registration<Shared<K, R, P>>,
+    pub(crate) runs: Arc<Runs>,
 }
 
 impl<K: Key, R: Reasons, P: Merge> Registration<K, R, P> {

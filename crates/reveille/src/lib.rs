@@ -80,6 +80,7 @@ mod driver;
 mod engine;
 mod fault;
 mod hub;
+mod installed;
 mod merge;
 mod node;
 mod outcome;
@@ -94,6 +95,7 @@ mod snapshot;
 mod stop;
 mod sync;
 mod target;
+mod ticket;
 mod wake;
 
 pub use cadence::{Cadence, ZeroPeriod};
@@ -103,6 +105,7 @@ pub use driver::thread::{DriveError, Driver};
 pub use engine::{AlreadyDriven, Engine};
 pub use fault::{Fault, Place};
 pub use hub::{Builder, Installed, Key, Registration, Reveille, StartError};
+pub use installed::RetireError;
 pub use merge::Merge;
 pub use node::Last;
 pub use outcome::{Done, Later, NotNow, Outcome};
@@ -115,6 +118,7 @@ pub use shared::Ring;
 pub use snapshot::{Snapshot, TargetSnapshot, TargetState};
 pub use stop::{StopReport, StopTicket};
 pub use target::Target;
+pub use ticket::{Answer, Ticket, Unserved};
 pub use wake::{Refusal, Refused, Rejected, Wake, Woken};
 
 /// The README's examples, compiled and run.

@@ -2,6 +2,7 @@
 
 use crate::merge::Merge;
 use crate::setting::SettingCell;
+use crate::ticket::{Answer, Tickets};
 use reveille_core::Tick;
 use reveille_core::completion::{Completion, Ending};
 use reveille_core::pending::Pending;
@@ -33,6 +34,10 @@ pub(crate) struct Extras<K, P> {
     pub(crate) setting: SettingCell,
     /// The merged payload of the wake that waits. Put in before the word, taken after it.
     pub(crate) payload: ArcSwapOption<P>,
+    /// Who awaits the wake that waits.
+    pub(crate) tickets: Tickets,
+    /// Who awaits the run in flight: put in and taken out by the driver, taken by a stop.
+    pub(crate) running: Tickets,
     /// The removed target of the same key whose last run must end first (P6).
     pub(crate) predecessor: ArcSwapOption<Node<K, P>>,
     /// Beats that each will be a run of its own. Whoever takes them out counts them.
@@ -74,6 +79,8 @@ impl<K, P> Extras<K, P> {
         Self {
             setting: SettingCell::new(),
             payload: ArcSwapOption::empty(),
+            tickets: Tickets::new(),
+            running: Tickets::new(),
             predecessor: ArcSwapOption::empty(),
             owed: AtomicU64::new(0),
             vitals,
@@ -115,6 +122,13 @@ impl<K, P> Node<K, P> {
     pub(crate) fn waiting(&self) -> u64 {
         let owed = self.extras().map_or(0, |extras| extras.owed.load(Ordering::Acquire));
         u64::from(self.word.load().has_wake()) + owed
+    }
+
+    /// Ends the tickets of the wake that waits: it will not be run.
+    pub(crate) fn end_tickets(&self, answer: Answer) {
+        if let Some(extras) = self.extras() {
+            extras.tickets.take().end(answer);
+        }
     }
 
     /// Takes out the beats that are owed: they are the caller's to count.

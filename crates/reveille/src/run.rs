@@ -1,11 +1,12 @@
 use crate::Reveille;
 use crate::fault::Place;
 use crate::hub::Key;
+use crate::installed::{Runs, Stay};
 use crate::merge::Merge;
 use crate::node::Node;
 use crate::outcome::Outcome;
 use crate::reasons::Reasons;
-use crate::shared::{HeldEntry, Shared};
+use crate::shared::Shared;
 use crate::sync::thread_local;
 use reveille_core::completion::{Ending, RunNumber, Word};
 use reveille_core::sync::Arc;
@@ -43,7 +44,7 @@ where
 pub struct Run<K: Key = String, R: Reasons = (), P: Merge = ()> {
     pub(crate) shared: Arc<Shared<K, R, P>>,
     pub(crate) node: Arc<Node<K, P>>,
-    pub(crate) entry: HeldEntry<K, R, P>,
+    pub(crate) stay: Stay<K, R, P>,
     pub(crate) number: RunNumber,
     pub(crate) facts: Facts,
     pub(crate) payload: Option<Arc<P>>,
@@ -109,7 +110,7 @@ impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
 
     /// The generation of the handler that runs (P2).
     pub fn generation(&self) -> Generation {
-        self.entry.generation()
+        self.stay.entry().generation()
     }
 
     /// Whether the handler that runs is still the one installed.
@@ -125,6 +126,21 @@ impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
         self.node.completion.load() != Word::running(self.number)
     }
 
+    /// Waits until [`is_cancelled`](Self::is_cancelled); of any runtime.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub async fn cancelled(&self) {
+        let Some(installed) = self.stay.entry().handler() else { return };
+        loop {
+            let cancelled = installed.runs.cancelled.listen();
+            if self.is_cancelled() {
+                return;
+            }
+            cancelled.await;
+        }
+    }
+
     /// The hub, for a handler that wakes, installs or stops. A handler that gets it from here
     /// keeps no hub alive that its user has dropped.
     pub fn hub(&self) -> Reveille<K, R, P> {
@@ -136,12 +152,16 @@ impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
     /// A panic of the handler is contained, counted and reported. A hub that has stopped
     /// meanwhile calls nothing any more (P13).
     pub fn execute(self) {
-        let Some(handler) = self.entry.handler() else { return self.end(Ending::Aborted) };
+        let Some(installed) = self.stay.entry().handler() else { return self.end(Ending::Aborted) };
         if self.shared.gate.load().is_closed() {
             return self.end(Ending::Cancelled);
         }
-        let inside = Inside::enter(Arc::as_ptr(&self.shared).addr());
-        let outcome = crate::fault::contain(|| handler.run(&self));
+        let inside = Inside::enter(Whereabouts {
+            hub: Arc::as_ptr(&self.shared).addr(),
+            runs: Arc::as_ptr(&installed.runs).addr(),
+            target: Arc::as_ptr(&self.node).addr(),
+        });
+        let outcome = crate::fault::contain(|| installed.handler.run(&self));
         drop(inside);
         match outcome {
             Ok(outcome) => self.finish(outcome),
@@ -193,7 +213,7 @@ impl<K: Key + fmt::Debug, R: Reasons, P: Merge> fmt::Debug for Run<K, R, P> {
         f.debug_struct("Run")
             .field("key", &self.node.key)
             .field("reasons", &self.reasons())
-            .field("generation", &self.entry.generation())
+            .field("generation", &self.generation())
             .field("facts", &self.facts)
             .finish_non_exhaustive()
     }
@@ -203,25 +223,47 @@ thread_local! {
     /// The hubs in whose runs this thread is, innermost last.
     // Not `const`: a checker's thread-locals cannot be.
     #[allow(clippy::missing_const_for_thread_local)]
-    static INSIDE: RefCell<Vec<usize>> = RefCell::new(Vec::new());
+    static INSIDE: RefCell<Vec<Whereabouts>> = RefCell::new(Vec::new());
+}
+
+/// Whose run a thread is inside of, by addresses that live as long as the run.
+#[derive(Clone, Copy)]
+struct Whereabouts {
+    hub: usize,
+    runs: usize,
+    target: usize,
+}
+
+fn is_inside(matches: impl Fn(&Whereabouts) -> bool) -> bool {
+    INSIDE.with(|stack| stack.borrow().iter().any(matches))
 }
 
 /// Whether this thread is inside a run of the hub at this address.
 pub(crate) fn inside(hub: usize) -> bool {
-    INSIDE.with(|hubs| hubs.borrow().contains(&hub))
+    is_inside(|place| place.hub == hub)
+}
+
+/// Whether this thread is inside one of these runs.
+pub(crate) fn inside_generation(runs: &Arc<Runs>) -> bool {
+    is_inside(|place| place.runs == Arc::as_ptr(runs).addr())
+}
+
+/// Whether this thread is inside a run of the target at this address.
+pub(crate) fn inside_target(target: usize) -> bool {
+    is_inside(|place| place.target == target)
 }
 
 struct Inside;
 
 impl Inside {
-    fn enter(hub: usize) -> Self {
-        INSIDE.with(|hubs| hubs.borrow_mut().push(hub));
+    fn enter(place: Whereabouts) -> Self {
+        INSIDE.with(|stack| stack.borrow_mut().push(place));
         Self
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        INSIDE.with(|hubs| hubs.borrow_mut().pop());
+        INSIDE.with(|stack| stack.borrow_mut().pop());
     }
 }

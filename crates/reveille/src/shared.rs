@@ -4,28 +4,24 @@ use crate::clock::{Clock, unix_micros};
 use crate::counters::Tallies;
 use crate::fault::{Fault, Observer, Place, contain};
 use crate::hub::Key;
+use crate::installed::Installed;
 use crate::merge::Merge;
 use crate::node::Node;
 use crate::policy::Policy;
 use crate::reasons::Reasons;
 use crate::registry::Registry;
-use crate::run::Handler;
 use crate::stop::{InFlight, StopCell, StopTicket};
 use crate::sync::{Mutex, MutexGuard};
+use crate::ticket::Unserved;
 use crate::{engine, run};
 use reveille_core::gate::Gate;
 use reveille_core::pending::{Request, Verdict};
 use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, CachePadded, Ordering};
 use reveille_core::{
-    Bell, Change, DeadlineSlot, Disposal, Entry, HandlerSlot, Owner, ReadySet, Replaced, Tick,
+    Bell, Change, DeadlineSlot, Disposal, HandlerSlot, Owner, ReadySet, Replaced, Tick,
 };
 use std::sync::PoisonError;
 use std::time::Duration;
-
-pub(crate) type BoxedHandler<K, R, P> = Box<dyn Handler<K, R, P>>;
-
-/// What stands in the handler slot, held on to.
-pub(crate) type HeldEntry<K, R, P> = Arc<Entry<BoxedHandler<K, R, P>>>;
 
 /// Wakes a sleeping driver. Called from any thread, also from inside runs; must not block.
 pub trait Ring: Send + Sync + 'static {
@@ -34,7 +30,7 @@ pub trait Ring: Send + Sync + 'static {
 }
 
 pub(crate) struct Shared<K: Key, R: Reasons, P: Merge> {
-    pub(crate) slot: HandlerSlot<BoxedHandler<K, R, P>>,
+    pub(crate) slot: HandlerSlot<Installed<K, R, P>>,
     pub(crate) ready: ReadySet,
     pub(crate) deadline: CachePadded<DeadlineSlot>,
     pub(crate) bell: CachePadded<Bell>,
@@ -48,6 +44,8 @@ pub(crate) struct Shared<K: Key, R: Reasons, P: Merge> {
     pub(crate) clock: Box<dyn Clock>,
     observer: Option<Observer>,
     pub(crate) stop: Arc<StopCell>,
+    /// Set once a stop waits for no run any more.
+    abandoned: AtomicU64,
     /// User handles; the last one to go stops the hub.
     pub(crate) handles: AtomicU64,
     /// The engine, while no driver has it.
@@ -87,6 +85,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
             clock,
             observer,
             stop: Arc::default(),
+            abandoned: AtomicU64::new(0),
             handles: AtomicU64::new(1),
             seat: Mutex::new(engine::Seat::Free(Box::default())),
         }
@@ -185,6 +184,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
         if found.is_closed() {
             if drain.is_none() {
                 self.stop.hurry(|| self.gate.load().in_flight());
+                self.abandon();
             }
             return;
         }
@@ -193,6 +193,9 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
         self.registry.for_each(|node| discarded += self.close(node).unwrap_or(0));
         let left = || self.gate.load().in_flight();
         self.stop.closed(found.in_flight(), discarded, drain, left);
+        if drain.is_none() {
+            self.abandon();
+        }
         self.demand_turn();
         self.discard(handler);
     }
@@ -208,7 +211,30 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
         // and a beat that is owed is counted here or there.
         let discarded = u64::from(found.has_wake()) + node.take_owed();
         self.tallies.discarded.add(discarded);
+        node.end_tickets(Err(self.unserved()));
         if found.is_closed() { Err(AlreadyClosed) } else { Ok(discarded) }
+    }
+
+    /// Why the tickets of a closed target end.
+    pub(crate) fn unserved(&self) -> Unserved {
+        if self.gate.load().is_closed() { Unserved::Stopped } else { Unserved::Removed }
+    }
+
+    /// A stop waits for no run any more: the tickets of those in flight end too (P13).
+    ///
+    /// Against the driver, which puts them in and then looks at `abandoned`: if this take comes first
+    /// in the cell's order, the driver sees the flag.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.swap(1, Ordering::AcqRel);
+        self.registry.for_each(|node| {
+            if let Some(extras) = node.extras() {
+                extras.running.take().end(Err(Unserved::Stopped));
+            }
+        });
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire) == 1
     }
 
     /// The driver has added owed beats: a stop or removal that came first has counted what it
@@ -228,7 +254,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
 }
 
 impl<K: Key, R: Reasons, P: Merge> Owner for Shared<K, R, P> {
-    type Handler = BoxedHandler<K, R, P>;
+    type Handler = Installed<K, R, P>;
 
     fn slot(&self) -> &HandlerSlot<Self::Handler> {
         &self.slot
@@ -253,6 +279,10 @@ impl<K: Key, R: Reasons, P: Merge> Owner for Shared<K, R, P> {
 impl<K: Key, R: Reasons, P: Merge> InFlight for Shared<K, R, P> {
     fn in_flight(&self) -> u64 {
         self.gate.load().in_flight()
+    }
+
+    fn abandon(&self) {
+        Self::abandon(self);
     }
 
     fn inside_own_run(&self) -> bool {

@@ -84,6 +84,18 @@ impl StopCell {
         }
     }
 
+    /// Ends a drain whose limit has passed: it waits for no run any more.
+    pub(crate) fn expire(&self, hub: &dyn InFlight) {
+        let mut state = self.lock();
+        if state.report.is_some() || !state.is_past_limit() {
+            return;
+        }
+        state.finish(hub.in_flight());
+        drop(state);
+        self.changed.notify_all();
+        hub.abandon();
+    }
+
     /// A run of a closed hub has ended, or need not be waited for.
     pub(crate) fn run_left(&self, left: impl Fn() -> u64) {
         let mut state = self.lock();
@@ -118,6 +130,7 @@ pub struct StopTicket {
 /// What a ticket must know of its hub.
 pub(crate) trait InFlight: Send + Sync {
     fn in_flight(&self) -> u64;
+    fn abandon(&self);
     fn inside_own_run(&self) -> bool;
 }
 
@@ -128,12 +141,8 @@ impl StopTicket {
 
     /// The report, if there is one yet: at once after `stop`, after the drain else.
     pub fn report(&self) -> Option<StopReport> {
-        let mut state = self.cell.lock();
-        if state.report.is_none() && state.is_past_limit() {
-            state.finish(self.in_flight.in_flight());
-            self.cell.changed.notify_all();
-        }
-        state.report
+        self.cell.expire(&*self.in_flight);
+        self.cell.lock().report
     }
 
     /// Blocks until the report is there: after a drain no longer than its limit.
@@ -155,9 +164,9 @@ impl StopTicket {
             };
             state = match left {
                 Some(Duration::ZERO) => {
-                    state.finish(self.in_flight.in_flight());
-                    self.cell.changed.notify_all();
-                    continue;
+                    drop(state);
+                    self.cell.expire(&*self.in_flight);
+                    self.cell.lock()
                 }
                 Some(left) => {
                     let waited = self.cell.changed.wait_timeout(state, left);

@@ -6,6 +6,7 @@ use crate::reasons::Reasons;
 use crate::setting::{Claim, TakenBack};
 use crate::shared::Shared;
 use crate::snapshot::{TargetSnapshot, TargetState};
+use crate::ticket::{Joining, Ticket, Unserved};
 use crate::wake::{Refusal, Refused, Rejected, Wake, When, Woken};
 use reveille_core::pending::{Request, Verdict};
 use reveille_core::sync::Arc;
@@ -48,6 +49,32 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
                 woken
             }
             Err(refusal) => Woken::Refused(Refused { refusal, payload: wake.payload }),
+        }
+    }
+
+    /// Requests a run as [`wake`](Self::wake) does, and returns a ticket that ends with it.
+    ///
+    /// The run that ends it has seen all that this thread did before (P4). Of a wake that races a
+    /// start, the ticket may be ended by the run that starts.
+    ///
+    /// # Errors
+    /// The payload, if the wake is refused.
+    ///
+    /// # Progress
+    /// Lock-free; allocates. Outside what P15 and P16 promise of plain wakes.
+    pub fn wake_awaited(&self, wake: Wake<R, P>) -> Result<Ticket, Refused<P>> {
+        let extras = self.node.extras_or_new();
+        let mut joining = Joining::new(&extras.tickets);
+        loop {
+            if let Woken::Refused(refused) = self.wake(wake.clone()) {
+                // Put in behind the closer's back, maybe: nobody else will take it out.
+                extras.tickets.take().end(Err(self.shared.unserved()));
+                return Err(refused);
+            }
+            if joining.holds() {
+                let was_vacant = self.shared.slot.load().handler().is_none();
+                return Ok(joining.ticket(Arc::as_ptr(&self.node).addr(), was_vacant));
+            }
         }
     }
 
@@ -161,6 +188,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         let cancelled = self.node.word.cancel();
         if cancelled && let Some(extras) = self.node.extras() {
             drop(extras.payload.swap(None));
+            extras.tickets.take().end(Err(Unserved::Cancelled));
         }
         let discarded = u64::from(cancelled) + self.node.take_owed();
         self.shared.tallies.discarded.add(discarded);

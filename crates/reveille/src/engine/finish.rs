@@ -6,8 +6,10 @@ use crate::fault::{Place, contain};
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::node::{Last, show};
+use crate::outcome::Done;
 use crate::policy::Policy;
 use crate::reasons::Reasons;
+use crate::ticket::Unserved;
 use reveille_core::Tick;
 use reveille_core::Urgency;
 use reveille_core::completion::Ending;
@@ -68,13 +70,21 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         show(&detail.extras.vitals.ended_at, now.as_micros());
         show(&detail.extras.vitals.attempts, u64::from(detail.hold.attempt));
         let window = shared.policy.coalesce;
+        if !run.tickets.is_empty() {
+            let _ = detail.extras.running.take();
+        }
         match fate {
-            Fate::Served => self.end(index, &run, None),
+            Fate::Served => {
+                self.end(index, &run, None);
+                let skipped = ending == Ending::Skipped;
+                run.tickets.end(Ok(if skipped { Done::Skipped } else { Done::Ran }));
+            }
             Fate::GivenUp => {
                 if !node.word.load().is_closed() {
                     shared.tallies.gave_up.add(1);
                 }
                 self.end(index, &run, None);
+                run.tickets.end(Err(Unserved::GaveUp));
             }
             Fate::Kept => self.end(index, &run, Some(Kept::Held(now))),
             Fate::Cancelled => self.end(index, &run, Some(Kept::Moved(now + window))),
@@ -96,7 +106,13 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 self.shared.tallies.retried.add(1);
                 self.shared.tallies.discarded.add(1);
             }
+            if kept.is_some() {
+                run.tickets.end(Err(self.shared.unserved()));
+            }
             return self.retire(index, after);
+        }
+        if kept.is_some() && !run.tickets.is_empty() {
+            self.give_back_tickets(index, run);
         }
         if before.is_cancelled() {
             // What waited behind the run was discarded; what the run gives back was not.
@@ -157,6 +173,22 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let known = word == after && word.has_wake() && !word.is_cancelled();
         if !(known && self.place(index, word)) {
             self.look(index as usize);
+        }
+    }
+
+    /// Before anything is looked at: whether a cancel came meanwhile still shows in the word.
+    fn give_back_tickets(&mut self, index: u32, run: &InFlight<P>) {
+        run.tickets.defer();
+        let Some(detail) = self.detail(index) else { return };
+        let extras = Arc::clone(&detail.extras);
+        extras.tickets.give_back(&run.tickets);
+        let Some(node) = self.node(index) else { return };
+        let word = node.word.load();
+        if word.is_closed() {
+            extras.tickets.take().end(Err(self.shared.unserved()));
+        } else if word.is_cancelled() {
+            // It discarded what the run had given back, and may have missed its tickets.
+            run.tickets.end(Err(Unserved::Cancelled));
         }
     }
 

@@ -109,7 +109,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     fn cancel_run(&mut self, index: u32) {
         let Some(node) = self.node(index) else { return };
         let Some(run) = self.detail(index).and_then(|detail| detail.run.as_ref()) else { return };
+        let runs = Arc::clone(&run.runs);
         if node.completion.complete(run.number, Ending::Cancelled).is_ok() {
+            runs.cancelled.notify(usize::MAX);
             self.shared.leave_gate();
             self.collect_ending(index as usize);
         }

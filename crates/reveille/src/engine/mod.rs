@@ -32,10 +32,11 @@ mod timers;
 
 use crate::fault::Place;
 use crate::hub::Key;
+use crate::installed::HeldEntry;
 use crate::merge::Merge;
 use crate::node::{Node, show};
 use crate::reasons::Reasons;
-use crate::shared::{HeldEntry, Ring, Shared, lock};
+use crate::shared::{Ring, Shared, lock};
 use record::{Detail, Record};
 use reveille_core::sync::{Arc, Ordering};
 use reveille_core::{Generation, Tick};
@@ -336,6 +337,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// A stopped hub has no starts and no cadences; runs in flight are still collected.
     fn note_stop(&mut self) {
+        if self.state.stopped {
+            self.shared.stop.expire(&*self.shared);
+        }
         if self.state.stopped || !self.shared.gate.load().is_closed() {
             return;
         }

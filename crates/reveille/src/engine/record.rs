@@ -2,8 +2,10 @@
 
 use super::timers::Entry;
 use crate::cadence::Grid;
+use crate::installed::Runs;
 use crate::node::{Extras, Node};
 use crate::setting::Setting;
+use crate::ticket::Taken as Awaited;
 use reveille_core::completion::RunNumber;
 use reveille_core::pending::Taken;
 use reveille_core::sync::Arc;
@@ -256,8 +258,11 @@ pub(super) struct Beating {
 pub(super) struct InFlight<P> {
     pub(super) number: RunNumber,
     pub(super) generation: Generation,
+    pub(super) runs: Arc<Runs>,
     pub(super) taken: Taken,
     pub(super) payload: Option<Arc<P>>,
+    /// Who awaits it.
+    pub(super) tickets: Awaited,
     /// All of its wake was requested at the instant at which it started.
     pub(super) fresh_at: Option<Tick>,
     pub(super) beats: u64,

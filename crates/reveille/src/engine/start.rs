@@ -3,11 +3,14 @@
 use super::Engine;
 use super::record::{Beating, InFlight};
 use crate::hub::Key;
+use crate::installed::Stay;
 use crate::merge::Merge;
-use crate::node::show;
+use crate::node::{Extras, show};
 use crate::policy::Missed;
 use crate::reasons::Reasons;
 use crate::run::{Facts, Run};
+use crate::shared::Shared;
+use crate::ticket::{Taken, Unserved};
 use reveille_core::Tick;
 use reveille_core::sync::{Arc, Ordering};
 
@@ -41,6 +44,13 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             self.note_stop();
             return None;
         }
+        // Then that of its generation: one that is retired has left the slot, which shows by now.
+        let runs = Arc::clone(&entry.handler()?.runs);
+        let Some(stay) = Stay::enter(&entry) else {
+            self.shared.leave_gate();
+            self.note();
+            return None;
+        };
         let Ok(taken) = node.word.begin() else {
             // News, cancelled, removed or stopped: look, which notes an install before it takes
             // in what came after it, and takes what may not start from the front.
@@ -55,11 +65,13 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             unreachable!("word and completion disagree: {:?} {:?}", node.word, node.completion);
         };
         self.unplace(index);
+        let shared = Arc::clone(&self.shared);
         let Some(detail) = self.detail_or_new(index) else {
             unreachable!("the node of this record was found above")
         };
         detail.hold.attempt = detail.hold.attempt.saturating_add(1);
         let payload = detail.extras.payload.swap(None);
+        let tickets = take_tickets(&detail.extras, &shared);
         let (beats, last_beat, passed) = (detail.beats, detail.last_beat, detail.passed);
         let limit = limit.map_or(Tick::NEVER, |limit| now + limit);
         let (attempt, told) = (detail.hold.attempt, detail.told);
@@ -68,8 +80,10 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         detail.run = Some(InFlight {
             number,
             generation: entry.generation(),
+            runs,
             taken,
             payload: payload.clone(),
+            tickets,
             fresh_at,
             beats,
             last_beat,
@@ -99,8 +113,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.shared.tallies.missed.add(stood_for);
         let (reasons, urgency) = (taken.reasons, taken.urgency);
         let facts = Facts { reasons, urgency, attempt, beats, last_beat, started: now };
-        let shared = Arc::clone(&self.shared);
-        Some(Run { shared, node, entry, number, facts, payload, ended: false })
+        Some(Run { shared, node, stay, number, facts, payload, ended: false })
     }
 
     /// Runs past their limit give up their place among the active ones (P10).
@@ -119,4 +132,21 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             self.shared.tallies.overran.add(1);
         }
     }
+}
+
+/// Whoever awaits the wake awaits this run from here on.
+fn take_tickets<K: Key, R: Reasons, P: Merge>(
+    extras: &Extras<K, P>,
+    shared: &Shared<K, R, P>,
+) -> Taken {
+    if extras.tickets.is_empty() {
+        return Taken::NONE;
+    }
+    let tickets = extras.tickets.take();
+    extras.running.put(&tickets);
+    // Put first, looked second: see `Shared::abandon`.
+    if shared.is_abandoned() {
+        tickets.end(Err(Unserved::Stopped));
+    }
+    tickets
 }
