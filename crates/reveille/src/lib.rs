@@ -79,6 +79,7 @@ mod driver;
 mod engine;
 mod fault;
 mod hub;
+mod ledger;
 mod merge;
 mod node;
 mod outcome;
@@ -100,6 +101,10 @@ pub use driver::thread::{DriveError, Driver};
 pub use engine::{AlreadyDriven, Engine};
 pub use fault::{Fault, Place};
 pub use hub::{Builder, Installed, Key, Registration, Reveille, StartError};
+#[cfg(feature = "ledger")]
+#[cfg_attr(docsrs, doc(cfg(feature = "ledger")))]
+pub use ledger::FileLedger;
+pub use ledger::{LastBeat, Ledger, LedgerError, MemoryLedger};
 pub use merge::Merge;
 pub use node::Last;
 pub use outcome::{Done, Later, NotNow, Outcome};
