@@ -81,6 +81,7 @@ mod engine;
 mod fault;
 mod hub;
 mod installed;
+mod ledger;
 mod merge;
 mod node;
 mod outcome;
@@ -106,6 +107,10 @@ pub use engine::{AlreadyDriven, Engine};
 pub use fault::{Fault, Place};
 pub use hub::{Builder, Installed, Key, Registration, Reveille, StartError};
 pub use installed::RetireError;
+#[cfg(feature = "ledger")]
+#[cfg_attr(docsrs, doc(cfg(feature = "ledger")))]
+pub use ledger::FileLedger;
+pub use ledger::{LastBeat, Ledger, LedgerError, MemoryLedger};
 pub use merge::Merge;
 pub use node::Last;
 pub use outcome::{Done, Later, NotNow, Outcome};
