@@ -144,8 +144,9 @@ impl Hours {
     /// The first instant of `first`, `first + period`, `first + 2 * period`, … that is open, or
     /// `None` if there is none less than 2^50 µs (35 years) after `first`.
     ///
-    /// Instants are Unix time in µs, negative before 1970; the period is in µs. Instants outside the
-    /// range of [`Timestamp`] are not open; a period of 0 is the one instant `first`.
+    /// Instants are Unix time in µs, negative before 1970; the period is in µs. Instants that
+    /// [`Timestamp::from_microsecond`] refuses are not open, and a period of 0 is the one instant
+    /// `first`.
     ///
     /// Takes a few steps for each window and each change of the zone's offset on the way, however
     /// many instants there are in between: microseconds at most, but where nothing or next to
