@@ -303,11 +303,13 @@ fn the_ends_of_time() {
             assert_eq!(hours.seek(first, period), None);
         }
     }
-    // The reach: the element just before its end is found, the next one is not.
-    let open = at("2025-01-01T08:30:00+01");
-    let closed = |years: u64| open - years as i64;
-    assert_eq!(hours.seek(closed(REACH - 1), REACH - 1), Some(open));
-    assert_eq!(hours.seek(closed(REACH), REACH), None);
+    // The reach: an element just before its end is found, one at its end is not.
+    for zone in ["Europe/Berlin", "UTC"] {
+        let hours = Hours::daily("08:00", "09:00", zone).unwrap();
+        let open = at("2025-01-01T08:30:00Z") - if zone == "UTC" { 0 } else { HOUR as i64 };
+        assert_eq!(hours.seek(open - (REACH - 1) as i64, REACH - 1), Some(open));
+        assert_eq!(hours.seek(open - REACH as i64, REACH), None);
+    }
 }
 
 /// Zones need not have a name.

@@ -1,21 +1,13 @@
 /// The least `k` such that `lo <= step * k mod modulus <= hi`, if there is one; it is less than the
 /// modulus. For `step < modulus` and `lo <= hi < modulus`.
 ///
-/// Euclid's algorithm on `(step, modulus)`. Where no multiple of the step lies in `lo..=hi` before
-/// the first turn round the modulus, `step * k = modulus * turns + x` with `x` in `lo..=hi`, so
-/// `modulus * turns mod step` lies in `-hi..=-lo mod step`: the same question, with the step as the
-/// modulus. The least `turns` has the least `k`. The modulus halves at each level at least, so 64
-/// levels are the most there can be.
+/// Euclid's algorithm on `(modulus, step)`, so at most 60 levels deep for a week of µs (Lamé's five a
+/// digit). Where no multiple of the step lies in `lo..=hi` itself, `step * k = modulus * turns + x`
+/// with `x` in `lo..=hi`, so `modulus * turns mod step` lies in `-hi..=-lo mod step`: the same
+/// question, with the step as the modulus. The least `turns` has the least `k`.
 pub(super) fn first_hit(step: u64, modulus: u64, lo: u64, hi: u64) -> Option<u64> {
-    if lo == 0 {
-        return Some(0);
-    }
     if step == 0 {
-        return None;
-    }
-    if step > modulus / 2 {
-        // Backwards by the rest is a smaller step. `lo` is not 0, so the range does not wrap.
-        return first_hit(modulus - step, modulus, modulus - hi, modulus - lo);
+        return (lo == 0).then_some(0);
     }
     let direct = lo.div_ceil(step);
     if direct <= hi / step {
