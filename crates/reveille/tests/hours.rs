@@ -3,6 +3,7 @@
 //!
 //! Zone data are the system's, or where it has none those bundled for tests.
 #![cfg(feature = "calendar")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use jiff::civil::Weekday::{self, Friday, Saturday, Sunday};
 use jiff::tz::TimeZone;
