@@ -316,6 +316,17 @@ fn the_ends_of_time() {
     }
 }
 
+/// Asking allocates nothing, neither by the table of a zone nor by its rule.
+#[test]
+fn asking_allocates_nothing() {
+    let hours = Hours::daily("13:00", "14:00", "Europe/Berlin").unwrap();
+    let counted = allocation_counter::measure(|| {
+        assert_eq!(hours.seek(at("2026-01-10T02:30:00Z"), DAY), None);
+        assert!(!hours.is_open(instant(at("2026-01-10T02:30:00Z"))));
+    });
+    assert_eq!(counted.count_total, 0);
+}
+
 /// Zones need not have a name.
 #[test]
 fn zones_that_are_loaded_by_hand() {
