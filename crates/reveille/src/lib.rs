@@ -79,6 +79,8 @@ mod counters;
 mod driver;
 mod engine;
 mod fault;
+#[cfg(feature = "calendar")]
+mod hours;
 mod hub;
 mod installed;
 mod ledger;
@@ -105,6 +107,9 @@ pub use counters::Counters;
 pub use driver::thread::{DriveError, Driver};
 pub use engine::{AlreadyDriven, Engine};
 pub use fault::{Fault, Place};
+#[cfg(feature = "calendar")]
+#[cfg_attr(docsrs, doc(cfg(feature = "calendar")))]
+pub use hours::{Hours, HoursError};
 pub use hub::{Builder, Installed, Key, Registration, Reveille, StartError};
 pub use installed::RetireError;
 #[cfg(feature = "ledger")]
