@@ -42,7 +42,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P8", "P17"],
         law: "Of a cadence changed and one removed the later call wins; the old one is gone.",
         threads: 3,
-        extent: Extent::All,
+        extent: Extent::Preemptions(3),
         body: || latest_setting(Some(OLD)),
     },
 ];

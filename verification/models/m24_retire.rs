@@ -48,6 +48,7 @@ fn retire_start() {
     assert!(done || runs == 1, "a retirement waits only for a run that was there");
     // P3: what was not run waits for the next handler.
     install(&hub);
+    engine.turn(at(2)); // notes it, and moves what waited
     drive(&mut engine, at(1_000_000), |run| {
         runs += 1;
         run.finish(Outcome::ran());

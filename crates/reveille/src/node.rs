@@ -2,6 +2,7 @@
 
 use crate::merge::Merge;
 use crate::setting::SettingCell;
+use crate::sync::Mutex;
 use crate::ticket::{Answer, Tickets};
 use reveille_core::Tick;
 use reveille_core::completion::{Completion, Ending};
@@ -36,6 +37,8 @@ pub(crate) struct Extras<K, P> {
     pub(crate) payload: ArcSwapOption<P>,
     /// Who awaits the wake that waits.
     pub(crate) tickets: Tickets,
+    /// Held by an awaited wake and by a cancel, never by the driver nor by a plain wake.
+    pub(crate) awaiting: Mutex<()>,
     /// Who awaits the run in flight: put in and taken out by the driver, taken by a stop.
     pub(crate) running: Tickets,
     /// The removed target of the same key whose last run must end first (P6).
@@ -80,6 +83,7 @@ impl<K, P> Extras<K, P> {
             setting: SettingCell::new(),
             payload: ArcSwapOption::empty(),
             tickets: Tickets::new(),
+            awaiting: Mutex::new(()),
             running: Tickets::new(),
             predecessor: ArcSwapOption::empty(),
             owed: AtomicU64::new(0),

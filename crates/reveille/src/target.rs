@@ -4,9 +4,9 @@ use crate::merge::Merge;
 use crate::node::Node;
 use crate::reasons::Reasons;
 use crate::setting::{Claim, TakenBack};
-use crate::shared::Shared;
+use crate::shared::{Shared, lock};
 use crate::snapshot::{TargetSnapshot, TargetState};
-use crate::ticket::{Joining, Ticket, Unserved};
+use crate::ticket::{Ticket, Unserved};
 use crate::wake::{Refusal, Refused, Rejected, Wake, When, Woken};
 use reveille_core::pending::{Request, Verdict};
 use reveille_core::sync::Arc;
@@ -61,31 +61,43 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     /// The payload, if the wake is refused.
     ///
     /// # Progress
-    /// Lock-free; allocates. Outside what P15 and P16 promise of plain wakes.
+    /// Allocates, and waits for a cancel or another awaited wake of the same target that is under
+    /// way. Outside what P15 and P16 promise of plain wakes.
     pub fn wake_awaited(&self, wake: Wake<R, P>) -> Result<Ticket, Refused<P>> {
+        let request = self.shared.tallies.accept();
+        let refused = |refusal, wake: Wake<R, P>| Refused { refusal, payload: wake.payload };
+        if let Err(refusal) = self.add_payload(&wake) {
+            return Err(refused(refusal, wake));
+        }
+        let due = self.delay_of(wake.when).map_or_else(|at| at, |delay| self.shared.now() + delay);
+        let (reasons, urgency) = (wake.reason_bits(), wake.urgency);
         let extras = self.node.extras_or_new();
-        let mut joining = Joining::new(&extras.tickets);
-        loop {
-            if let Woken::Refused(refused) = self.wake(wake.clone()) {
+        // No foreign code in here.
+        let alone = lock(&extras.awaiting);
+        let batch = extras.tickets.join();
+        let unnoted = self.shared.has_unnoted();
+        let join = self.node.word.join(Request { due, reasons, urgency }, unnoted);
+        drop(alone);
+        if join.publish {
+            self.shared.publish(self.node.index, due);
+        }
+        match join.verdict {
+            Verdict::Refused => {
                 // Put in behind the closer's back, maybe: nobody else will take it out.
                 extras.tickets.take().end(Err(self.shared.unserved()));
-                return Err(refused);
+                return Err(refused(self.refusal(), wake));
             }
-            if joining.holds() {
-                let was_vacant = self.shared.slot.load().handler().is_none();
-                return Ok(joining.ticket(Arc::as_ptr(&self.node).addr(), was_vacant));
-            }
+            Verdict::Armed => {}
+            Verdict::Preempted | Verdict::Coalesced => self.shared.tallies.coalesced(1),
         }
+        request.take();
+        let was_vacant = self.shared.slot.load().handler().is_none();
+        Ok(Ticket::new(batch, Arc::as_ptr(&self.node).addr(), was_vacant))
     }
 
     /// A wake, counted as accepted by the caller, and as refused by the caller if it is.
     pub(crate) fn attempt(&self, wake: &Wake<R, P>) -> Result<Woken<P>, Refusal> {
-        if let Some(payload) = &wake.payload {
-            if self.is_removed() {
-                return Err(self.refusal());
-            }
-            self.node.extras_or_new().add_payload(payload);
-        }
+        self.add_payload(wake)?;
         let (reasons, urgency) = (wake.reason_bits(), wake.urgency);
         let request = |due| Request { due, reasons, urgency };
         let due = match self.delay_of(wake.when) {
@@ -109,6 +121,16 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         };
         self.shared.tallies.coalesced(1);
         Ok(woken)
+    }
+
+    /// Puts the payload in, before the word.
+    fn add_payload(&self, wake: &Wake<R, P>) -> Result<(), Refusal> {
+        let Some(payload) = &wake.payload else { return Ok(()) };
+        if self.is_removed() {
+            return Err(self.refusal());
+        }
+        self.node.extras_or_new().add_payload(payload);
+        Ok(())
     }
 
     /// The delay that a wake names, or its instant.
@@ -185,10 +207,17 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     /// A payload belongs to what waits, not to one request: that of a wake which races this call
     /// may go with the wake that is discarded.
     pub fn cancel(&self) -> bool {
+        let extras = self.node.extras();
+        // No foreign code in here.
+        let alone = extras.as_ref().map(|extras| lock(&extras.awaiting));
         let cancelled = self.node.word.cancel();
-        if cancelled && let Some(extras) = self.node.extras() {
+        let tickets = extras.as_ref().filter(|_| cancelled).map(|extras| extras.tickets.take());
+        drop(alone);
+        if cancelled && let Some(extras) = &extras {
             drop(extras.payload.swap(None));
-            extras.tickets.take().end(Err(Unserved::Cancelled));
+        }
+        if let Some(tickets) = tickets {
+            tickets.end(Err(Unserved::Cancelled));
         }
         let discarded = u64::from(cancelled) + self.node.take_owed();
         self.shared.tallies.discarded.add(discarded);

@@ -19,8 +19,10 @@
 //!
 //! # The races that are allowed
 //! A join that a start takes along before its wake is in the word is ended by that run; the wake
-//! then causes one more, which nobody awaits. A join that a cancel takes along joins anew, as long
-//! as its wake is not in the word.
+//! then causes one more, which nobody awaits.
+//!
+//! A cancel must end the tickets of what it discards, and no others, so it and the join with its wake
+//! exclude each other, by a lock that nobody else takes: neither the driver nor a plain wake (P16).
 //!
 //! Driver against closer: "put back, load word" against "close word, take": if the take comes first in
 //! the cell's order, the driver sees the word closed, and ends the batch itself.
@@ -171,7 +173,7 @@ impl Tickets {
         Self(ArcSwapOption::empty())
     }
 
-    fn join(&self) -> Arc<Batch> {
+    pub(crate) fn join(&self) -> Arc<Batch> {
         self.update(|front| match front {
             Some(front) if !front.is_sealed => {
                 let batch = Arc::clone(&front.batch);
@@ -264,6 +266,10 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    pub(crate) fn new(batch: Arc<Batch>, target: usize, was_vacant: bool) -> Self {
+        Self { batch, target, was_vacant, ends_at_deferral: false, known: None, listener: None }
+    }
+
     /// Ends at the first run that gives the wake back, as [`Unserved::Deferred`], rather than
     /// waiting on.
     pub fn or_deferral(mut self) -> Self {
@@ -343,33 +349,5 @@ impl Future for Ticket {
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Ticket").field(&self.answer()).finish()
-    }
-}
-
-/// A ticket that is not in anybody's hands yet: its wake is still to be made.
-pub(crate) struct Joining<'a> {
-    tickets: &'a Tickets,
-    batch: Arc<Batch>,
-}
-
-impl<'a> Joining<'a> {
-    /// Before the wake.
-    pub(crate) fn new(tickets: &'a Tickets) -> Self {
-        Self { tickets, batch: tickets.join() }
-    }
-
-    /// After the wake: true if the ticket is good. A cancel that took it along came before the
-    /// wake was in the word, so it did not discard that: join and wake once more.
-    pub(crate) fn holds(&mut self) -> bool {
-        if self.batch.answer(false) != Some(Err(Unserved::Cancelled)) {
-            return true;
-        }
-        self.batch = self.tickets.join();
-        false
-    }
-
-    pub(crate) fn ticket(self, target: usize, was_vacant: bool) -> Ticket {
-        let batch = self.batch;
-        Ticket { batch, target, was_vacant, ends_at_deferral: false, known: None, listener: None }
     }
 }
