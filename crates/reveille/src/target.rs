@@ -207,10 +207,12 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     /// A payload belongs to what waits, not to one request: that of a wake which races this call
     /// may go with the wake that is discarded.
     pub fn cancel(&self) -> bool {
-        let extras = self.node.extras();
+        // Made where there are none: an awaited wake may be about to make them.
+        let waits = self.node.word.load().has_wake();
+        let extras = waits.then(|| self.node.extras_or_new());
         // No foreign code in here.
         let alone = extras.as_ref().map(|extras| lock(&extras.awaiting));
-        let cancelled = self.node.word.cancel();
+        let cancelled = waits && self.node.word.cancel();
         let tickets = extras.as_ref().filter(|_| cancelled).map(|extras| extras.tickets.take());
         drop(alone);
         if cancelled && let Some(extras) = &extras {
