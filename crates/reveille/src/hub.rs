@@ -15,7 +15,7 @@ use crate::snapshot::Snapshot;
 use crate::stop::StopTicket;
 use crate::target::Target;
 use crate::ticket::Ticket;
-use crate::wake::{Refusal, Refused, Rejected, Wake, Woken};
+use crate::wake::{Refusal, Refused, Rejected, Wake, Woken, WokenAll};
 use reveille_core::sync::{Arc, Ordering};
 use reveille_core::{Disposal, Generation, Tick};
 use std::borrow::Borrow;
@@ -254,6 +254,35 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
                 done => return done,
             }
         }
+    }
+
+    /// Wakes every target there is, with a copy of `wake` each. A target that is created or removed
+    /// meanwhile may be left out. O(targets).
+    pub fn wake_all(&self, wake: &Wake<R, P>) -> WokenAll {
+        let mut all = WokenAll::default();
+        self.shared.registry.for_each(|node| {
+            let target = Target::new(Arc::clone(&self.shared), Arc::clone(node));
+            if !target.is_removed() {
+                match target.wake(wake.clone()) {
+                    Woken::Armed => all.armed += 1,
+                    Woken::Preempted => all.preempted += 1,
+                    Woken::Coalesced => all.coalesced += 1,
+                    Woken::Refused(_) => all.refused += 1,
+                }
+            }
+        });
+        all
+    }
+
+    /// The targets of which a wake was given up, and no run was done since. O(targets).
+    pub fn poisoned(&self) -> Vec<Target<K, R, P>> {
+        let mut poisoned = Vec::new();
+        self.shared.registry.for_each(|node| {
+            if node.extras().is_some_and(|extras| extras.is_poisoned()) {
+                poisoned.push(Target::new(Arc::clone(&self.shared), Arc::clone(node)));
+            }
+        });
+        poisoned
     }
 
     /// Stops the hub now (P13): nothing starts any more, what waits is discarded, runs in

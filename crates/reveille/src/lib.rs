@@ -119,7 +119,7 @@ pub use ledger::{LastBeat, Ledger, LedgerError, MemoryLedger};
 pub use merge::Merge;
 pub use node::Last;
 pub use outcome::{Done, Later, NotNow, Outcome};
-pub use policy::{Missed, OnReplace, Policy, PolicyError};
+pub use policy::{Flood, Jitter, Missed, OnOverrun, OnReplace, Policy, PolicyError};
 pub use reasons::Reasons;
 pub use reveille_core::{Disposal, Generation, Tick, Urgency};
 pub use run::{Handler, Run};
@@ -129,7 +129,7 @@ pub use snapshot::{Snapshot, TargetSnapshot, TargetState};
 pub use stop::{StopReport, StopTicket};
 pub use target::Target;
 pub use ticket::{Answer, Ticket, Unserved};
-pub use wake::{Refusal, Refused, Rejected, Wake, Woken};
+pub use wake::{Refusal, Refused, Rejected, Wake, Woken, WokenAll};
 
 /// The README's examples, compiled and run.
 #[cfg(doctest)]

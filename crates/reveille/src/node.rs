@@ -35,6 +35,12 @@ pub(crate) struct Extras<K, P> {
     pub(crate) setting: SettingCell,
     /// The merged payload of the wake that waits. Put in before the word, taken after it.
     pub(crate) payload: ArcSwapOption<P>,
+    /// To when what waits is to be put off; a tick, 0 for not at all. Raised before the word says so.
+    pub(crate) put_off: AtomicU64,
+    /// 1 where the wake that waits is a barrier; set before the word.
+    pub(crate) barrier: AtomicU64,
+    /// 1 where somebody asked for what was given up.
+    pub(crate) revive: AtomicU64,
     /// Who awaits the wake that waits.
     pub(crate) tickets: Tickets,
     /// Held by an awaited wake and by a cancel, never by the driver nor by a plain wake.
@@ -67,6 +73,12 @@ pub(crate) struct Vitals {
     pub(crate) runs: PlainU64,
     /// Beats, ever.
     pub(crate) beats: PlainU64,
+    /// When the run in flight started; a tick, never without one.
+    pub(crate) running_since: PlainU64,
+    /// 1 if that run has passed its limit.
+    pub(crate) overran: PlainU64,
+    /// 1 if a wake was given up, and no run was done since.
+    pub(crate) poisoned: PlainU64,
 }
 
 /// A word of [`Vitals`]: only the driver writes it, so stores suffice, and it orders nothing.
@@ -79,9 +91,13 @@ impl<K, P> Extras<K, P> {
         let vitals = Vitals::default();
         show(&vitals.next_due, Tick::NEVER.as_micros());
         show(&vitals.next_beat, Tick::NEVER.as_micros());
+        show(&vitals.running_since, Tick::NEVER.as_micros());
         Self {
             setting: SettingCell::new(),
             payload: ArcSwapOption::empty(),
+            put_off: AtomicU64::new(0),
+            barrier: AtomicU64::new(0),
+            revive: AtomicU64::new(0),
             tickets: Tickets::new(),
             awaiting: Mutex::new(()),
             running: Tickets::new(),
@@ -138,6 +154,12 @@ impl<K, P> Node<K, P> {
     /// Takes out the beats that are owed: they are the caller's to count.
     pub(crate) fn take_owed(&self) -> u64 {
         self.extras().map_or(0, |extras| extras.owed.swap(0, Ordering::AcqRel))
+    }
+}
+
+impl<K, P> Extras<K, P> {
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.vitals.poisoned.load(Ordering::Relaxed) == 1
     }
 }
 
@@ -206,9 +228,11 @@ pub enum Last {
     Cancelled,
     /// Failed for the last time; the wake was dropped.
     GaveUp,
+    /// Ended by its driver as failed, past its limit; the wake is kept.
+    Overran,
 }
 
-const LASTS: [Last; 9] = [
+const LASTS: [Last; 10] = [
     Last::Ran,
     Last::Skipped,
     Last::Busy,
@@ -218,6 +242,7 @@ const LASTS: [Last; 9] = [
     Last::Deferred,
     Last::Cancelled,
     Last::GaveUp,
+    Last::Overran,
 ];
 
 impl Last {
@@ -236,7 +261,8 @@ impl From<Ending> for Last {
             Ending::Ran => Self::Ran,
             Ending::Skipped => Self::Skipped,
             Ending::Busy | Ending::BusyFor(_) => Self::Busy,
-            Ending::Failed => Self::Failed,
+            Ending::Failed | Ending::FailedFor(_) => Self::Failed,
+            Ending::Overran => Self::Overran,
             Ending::Panicked => Self::Panicked,
             Ending::Deferred(_) => Self::Deferred,
             Ending::Cancelled => Self::Cancelled,

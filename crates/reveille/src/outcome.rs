@@ -38,6 +38,9 @@ pub enum NotNow {
     BusyFor(Duration),
     /// Failed: again after the backoff, until the hub's `max_attempts` give up.
     Failed,
+    /// Failed, and to be tried again after so long, whatever the backoff; zero counts as the
+    /// backoff. It counts as a failure like any other.
+    FailedFor(Duration),
 }
 
 /// This wake is not before so long from now; zero counts as the hub's `retry_after`.
@@ -70,6 +73,11 @@ impl Outcome {
         Self::NotNow(NotNow::Failed)
     }
 
+    /// Failed: again after `delay`, as a server says that asks not to be asked sooner.
+    pub const fn failed_for(delay: Duration) -> Self {
+        Self::NotNow(NotNow::FailedFor(delay))
+    }
+
     /// Deferred: not before `delay` from now.
     pub const fn defer(delay: Duration) -> Self {
         Self::Later(Later(delay))
@@ -98,6 +106,7 @@ impl From<Outcome> for Ending {
             Outcome::NotNow(NotNow::Busy) => Self::Busy,
             Outcome::NotNow(NotNow::BusyFor(delay)) => Self::BusyFor(delay),
             Outcome::NotNow(NotNow::Failed) => Self::Failed,
+            Outcome::NotNow(NotNow::FailedFor(delay)) => Self::FailedFor(delay),
             Outcome::Later(Later(delay)) => Self::Deferred(delay),
         }
     }

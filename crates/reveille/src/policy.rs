@@ -25,6 +25,37 @@ pub enum OnReplace {
     Cancel,
 }
 
+/// How delays of the backoff vary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Jitter {
+    /// Not at all.
+    #[default]
+    None,
+    /// Each is drawn evenly from 1 µs up to what it would be: *full jitter*, so that many targets
+    /// which failed together do not come back together.
+    Full,
+}
+
+/// How often at most a target starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flood {
+    /// So often …
+    pub starts: NonZeroU32,
+    /// … within so long. At least 1 µs.
+    pub within: Duration,
+}
+
+/// What becomes of a run that passes its limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnOverrun {
+    /// It is counted and reported, gives up its place among the active ones, and goes on.
+    #[default]
+    Report,
+    /// Besides, it ends as failed, and its wake is tried again after the backoff. For drivers that
+    /// can end a run; threads cannot, and refuse to drive such a hub.
+    Cancel,
+}
+
 /// The limits of a hub, all visible, validated once when it is built.
 ///
 /// The defaults are [`Policy::default`]'s. Durations are rounded up to whole microseconds; far ones
@@ -38,11 +69,24 @@ pub struct Policy {
     /// Floor after busy, and first step of the backoff. At least 1 µs. Default 1,000 ms.
     pub retry_after: Duration,
     /// By how much each further failure multiplies the backoff. Default 2.
+    /// With 1 the backoff is fixed.
     pub backoff_factor: NonZeroU32,
     /// The longest backoff. Default 60,000 ms.
     pub backoff_max: Duration,
+    /// How the backoff varies. Default [`Jitter::None`].
+    pub jitter: Jitter,
+    /// Where its random numbers start; `None` is anywhere. Default `None`.
+    pub jitter_seed: Option<u64>,
     /// Failures in a row after which a wake is given up: dropped, counted and reported. Default 10.
     pub max_attempts: NonZeroU32,
+    /// How long after its last start a target starts again at the soonest, urgent wakes apart: what
+    /// comes sooner is kept, and runs as soon as it may. Default zero, which is off.
+    pub spacing: Duration,
+    /// How often at most a target starts within a window, urgent wakes apart: what comes beyond that
+    /// is kept, and runs as soon as it may. Costs 8 bytes a target and start. Default `None`.
+    pub flood: Option<Flood>,
+    /// How long a [barrier](crate::Target::barrier) waits at most. Default 30 s.
+    pub barrier_limit: Duration,
     /// Runs in flight at once. Default 4.
     pub max_active: NonZeroUsize,
     /// What becomes of missed beats. Default [`Missed::Skip`].
@@ -52,12 +96,17 @@ pub struct Policy {
     /// A run that takes longer no longer counts against `max_active`, and its worker is
     /// replaced; its target stays taken (P6, P10). Default 10 minutes; `None` is never.
     pub run_limit: Option<Duration>,
+    /// What else becomes of such a run. Default [`OnOverrun::Report`].
+    pub on_overrun: OnOverrun,
     /// The longest sleep of a driver, and so the longest time until a suspend is noticed
     /// (P14). At least 1 ms. Default 10 s.
     pub max_sleep: Duration,
     /// Targets at once; costs 1/8 byte each. Default 2^20.
     pub max_targets: NonZeroU32,
 }
+
+/// Starts that a target remembers at most.
+const MAX_FLOOD: u32 = 1_000;
 
 const fn count(n: u32) -> NonZeroU32 {
     match NonZeroU32::new(n) {
@@ -78,11 +127,17 @@ impl Default for Policy {
             retry_after: Duration::from_millis(1_000),
             backoff_factor: count(2),
             backoff_max: Duration::from_millis(60_000),
+            jitter: Jitter::None,
+            jitter_seed: None,
             max_attempts: count(10),
+            spacing: Duration::ZERO,
+            flood: None,
+            barrier_limit: Duration::from_secs(30),
             max_active: FOUR,
             missed: Missed::Skip,
             on_replace: OnReplace::Finish,
             run_limit: Some(Duration::from_secs(600)),
+            on_overrun: OnOverrun::Report,
             max_sleep: Duration::from_secs(10),
             max_targets: count(1 << 20),
         }
@@ -90,6 +145,12 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// How many starts of a target matter to its rates.
+    pub(crate) fn starts_that_matter(&self) -> usize {
+        let flood = self.flood.map_or(0, |flood| flood.starts.get() as usize);
+        flood.max(usize::from(!self.spacing.is_zero()))
+    }
+
     /// Says what is wrong with this policy, if anything is.
     pub(crate) fn validate(&self) -> Result<(), PolicyError> {
         if self.retry_after < Duration::from_micros(1) {
@@ -100,6 +161,11 @@ impl Policy {
         }
         if self.run_limit == Some(Duration::ZERO) {
             return Err(PolicyError::RunLimit);
+        }
+        if let Some(Flood { starts, within }) = self.flood
+            && (within.is_zero() || starts.get() > MAX_FLOOD)
+        {
+            return Err(PolicyError::Flood(starts, within));
         }
         Ok(())
     }
@@ -122,6 +188,8 @@ pub enum PolicyError {
     MaxSleep(Duration),
     /// `run_limit` is zero: every run would be past it.
     RunLimit,
+    /// `flood` has a window of zero, or more than 1,000 starts to remember for each target.
+    Flood(NonZeroU32, Duration),
 }
 
 impl fmt::Display for PolicyError {
@@ -129,6 +197,10 @@ impl fmt::Display for PolicyError {
         match self {
             Self::RetryAfter(got) => write!(f, "retry_after must be at least 1 µs, not {got:?}"),
             Self::MaxSleep(got) => write!(f, "max_sleep must be at least 1 ms, not {got:?}"),
+            Self::Flood(starts, within) => write!(
+                f,
+                "flood must be at most {MAX_FLOOD} starts in more than 0 s, not {starts} in {within:?}"
+            ),
             Self::RunLimit => f.write_str("run_limit must not be zero; use None for no limit"),
         }
     }
@@ -160,6 +232,10 @@ mod tests {
         assert!(refused(Policy { max_sleep: zero, ..Policy::default() }).contains("max_sleep"));
         let limit = Policy { run_limit: Some(zero), ..Policy::default() };
         assert!(refused(limit).contains("run_limit"));
+        let flood = |starts, within| Some(Flood { starts: count(starts), within });
+        for flood in [flood(1, zero), flood(1_001, Duration::from_secs(1))] {
+            assert!(refused(Policy { flood, ..Policy::default() }).contains("flood"));
+        }
         assert_eq!(Policy::default().validate(), Ok(()));
     }
 }

@@ -48,6 +48,8 @@ pub struct Run<K: Key = String, R: Reasons = (), P: Merge = ()> {
     pub(crate) number: RunNumber,
     pub(crate) facts: Facts,
     pub(crate) payload: Option<Arc<P>>,
+    /// Of a barrier: for whom it did not wait.
+    pub(crate) beside: Option<Vec<K>>,
     pub(crate) ended: bool,
 }
 
@@ -60,6 +62,7 @@ pub(crate) struct Facts {
     pub(crate) beats: u64,
     pub(crate) last_beat: Option<Tick>,
     pub(crate) started: Tick,
+    pub(crate) limit: Tick,
 }
 
 impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
@@ -108,6 +111,24 @@ impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
         self.facts.started
     }
 
+    /// When this run passes its limit ([`Policy::run_limit`](crate::Policy::run_limit)), if it has
+    /// one.
+    pub fn deadline(&self) -> Option<Tick> {
+        Some(self.facts.limit).filter(|&limit| limit != Tick::NEVER)
+    }
+
+    /// Whether this is the run of a [barrier](crate::Target::barrier): no other starts before it
+    /// ends.
+    pub fn is_barrier(&self) -> bool {
+        self.beside.is_some()
+    }
+
+    /// The targets whose runs were in flight when this barrier had waited long enough, in no order;
+    /// none if it runs alone, or is no barrier.
+    pub fn beside(&self) -> &[K] {
+        self.beside.as_deref().unwrap_or_default()
+    }
+
     /// The generation of the handler that runs (P2).
     pub fn generation(&self) -> Generation {
         self.stay.entry().generation()
@@ -120,7 +141,8 @@ impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
     }
 
     /// Whether the driver has ended this run, since its handler was replaced under
-    /// [`OnReplace::Cancel`](crate::OnReplace::Cancel): its wake has passed on, and whatever it
+    /// [`OnReplace::Cancel`](crate::OnReplace::Cancel) or its limit has passed under
+    /// [`OnOverrun::Cancel`](crate::OnOverrun::Cancel): its wake has passed on, and whatever it
     /// returns counts as late.
     pub fn is_cancelled(&self) -> bool {
         self.node.completion.load() != Word::running(self.number)

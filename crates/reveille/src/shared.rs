@@ -67,6 +67,7 @@ pub(crate) struct Times {
 impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
     pub(crate) fn new(policy: Policy, clock: Box<dyn Clock>, observer: Option<Observer>) -> Self {
         let max_targets = policy.max_targets.get();
+        let state = engine::State::seeded(policy.jitter_seed);
         Self {
             slot: HandlerSlot::vacant(),
             ready: ReadySet::with_capacity(usize::try_from(max_targets).unwrap_or(usize::MAX)),
@@ -87,7 +88,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
             stop: Arc::default(),
             abandoned: AtomicU64::new(0),
             handles: AtomicU64::new(1),
-            seat: Mutex::new(engine::Seat::Free(Box::default())),
+            seat: Mutex::new(engine::Seat::Free(Box::new(state))),
         }
     }
 

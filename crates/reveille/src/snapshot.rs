@@ -20,6 +20,8 @@ pub struct Snapshot<K> {
     pub handler: Option<Generation>,
     /// Runs in flight.
     pub in_flight: u64,
+    /// The run in flight that started first: whose, and when.
+    pub longest_run: Option<(K, Tick)>,
     /// Whether the hub has stopped.
     pub stopped: bool,
     /// The counters.
@@ -44,6 +46,12 @@ pub struct TargetSnapshot<K> {
     pub owner: Option<Generation>,
     /// How its last run ended, and when.
     pub last: Option<(Last, Tick)>,
+    /// When the run in flight started.
+    pub running_since: Option<Tick>,
+    /// Whether that run has passed its limit.
+    pub overran: bool,
+    /// Whether a wake was given up, and no run was done since.
+    pub poisoned: bool,
     /// How often the wake that waits or runs was started.
     pub attempts: u64,
     /// Runs, ever.
@@ -96,6 +104,9 @@ impl<K: Clone> TargetSnapshot<K> {
             next_beat: None,
             owner: None,
             last: None,
+            running_since: None,
+            overran: false,
+            poisoned: false,
             attempts: 0,
             runs: 0,
             beats: 0,
@@ -112,6 +123,9 @@ impl<K: Clone> TargetSnapshot<K> {
             snapshot.owner = Some(extras.setting.owner()).filter(|&g| g != Generation::NONE);
             let ended_at = Tick::from_micros(read(&vitals.ended_at));
             snapshot.last = Last::from_bits(read(&vitals.last)).map(|last| (last, ended_at));
+            snapshot.running_since = tick(&vitals.running_since);
+            snapshot.overran = read(&vitals.overran) == 1;
+            snapshot.poisoned = extras.is_poisoned();
             snapshot.attempts = read(&vitals.attempts);
             snapshot.runs = read(&vitals.runs);
             snapshot.beats = read(&vitals.beats);
@@ -130,11 +144,15 @@ impl<K: Key> Snapshot<K> {
             targets.push(TargetSnapshot::of(node));
         });
         let entry = shared.slot.load();
+        let runs = targets.iter().filter_map(|target| Some((&target.key, target.running_since?)));
+        let longest_run = runs.min_by_key(|&(_, since)| since);
+        let longest_run = longest_run.map(|(key, since)| (K::clone(key), since));
         Self {
             at: shared.now(),
             last_turn: shared.last_turn(),
             handler: entry.handler().map(|_| entry.generation()),
             in_flight: shared.gate.load().in_flight(),
+            longest_run,
             stopped: shared.gate.load().is_closed(),
             counters: shared.tallies.read(pending),
             targets,

@@ -9,8 +9,8 @@ use crate::snapshot::{TargetSnapshot, TargetState};
 use crate::ticket::{Ticket, Unserved};
 use crate::wake::{Refusal, Refused, Rejected, Wake, When, Woken};
 use reveille_core::pending::{Request, Verdict};
-use reveille_core::sync::Arc;
-use reveille_core::{Generation, Tick};
+use reveille_core::sync::{Arc, Ordering};
+use reveille_core::{Generation, Tick, Urgency};
 use siphasher::sip::SipHasher13;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -227,6 +227,84 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
             self.shared.publish(self.node.index, Tick::NOW);
         }
         discarded > 0
+    }
+
+    /// Puts what waits off to no sooner than `instant`: what is due later stays, floors and reasons
+    /// too. What is requested from here on has its own due, and takes the rest along (P5). Beats that
+    /// are owed ([`Missed::Burst`](crate::Missed::Burst)) are not moved. True if something waited.
+    ///
+    /// # Progress
+    /// Lock-free; allocates where the target has none of what this needs.
+    pub fn postpone(&self, instant: Tick) -> bool {
+        if !self.node.word.load().has_wake() {
+            return false;
+        }
+        // To be found by whoever finds that the word was put off.
+        let to = instant.as_micros().max(1);
+        self.node.extras_or_new().put_off.fetch_max(to, Ordering::AcqRel);
+        let postponed = self.node.word.postpone(instant);
+        if postponed {
+            self.shared.publish(self.node.index, Tick::NOW);
+        }
+        postponed
+    }
+
+    /// Requests a run that runs alone: a *barrier*. Its urgency is [`Urgency::Urgent`], whatever
+    /// `wake` says.
+    ///
+    /// From the instant from which it may start (its due, and the target's floors), no other run of the
+    /// hub starts, but those that could have started by then. When these and all runs in flight have
+    /// ended, the barrier runs, and nothing else until it has ended. It waits for at most
+    /// [`Policy::barrier_limit`](crate::Policy::barrier_limit), and then starts beside what is
+    /// still in flight, which [`Run::beside`](crate::Run::beside) names. It needs a place among
+    /// `max_active` like any run. If the run gives its wake back, that stays a barrier.
+    ///
+    /// The one exception to P5 and P10: a barrier delays other targets, by as long as it waits and runs.
+    pub fn barrier(&self, wake: Wake<R, P>) -> Woken<P> {
+        let request = self.shared.tallies.accept();
+        let refused = |refusal, payload| Woken::Refused(Refused { refusal, payload });
+        if let Err(refusal) = self.add_payload(&wake) {
+            return refused(refusal, wake.payload);
+        }
+        let due = self.delay_of(wake.when).map_or_else(|at| at, |delay| self.shared.now() + delay);
+        let (reasons, urgency) = (wake.reason_bits(), Urgency::Urgent);
+        // Before the word, and the word as news: the driver looks before anything starts.
+        self.node.extras_or_new().barrier.swap(1, Ordering::AcqRel);
+        let unnoted = self.shared.has_unnoted();
+        let join = self.node.word.join_as_news(Request { due, reasons, urgency }, unnoted);
+        if join.publish {
+            self.shared.publish(self.node.index, due);
+        }
+        let woken = match join.verdict {
+            Verdict::Refused => return refused(self.refusal(), wake.payload),
+            Verdict::Armed => Woken::Armed,
+            Verdict::Preempted => Woken::Preempted,
+            Verdict::Coalesced => Woken::Coalesced,
+        };
+        request.take();
+        if join.verdict != Verdict::Armed {
+            self.shared.tallies.coalesced(1);
+        }
+        woken
+    }
+
+    /// Whether a wake of this target was given up, and no run of it was done since, nor a
+    /// [`revive`](Self::revive) heard.
+    pub fn is_poisoned(&self) -> bool {
+        self.node.extras().is_some_and(|extras| extras.is_poisoned())
+    }
+
+    /// Requests again what was given up, with its reasons, urgency and payload, due now; the target's
+    /// floor and its failures are forgotten. Nothing happens where the target is not poisoned.
+    /// True if it was. The request counts as accepted when the driver hears of it.
+    pub fn revive(&self) -> bool {
+        let Some(extras) = self.node.extras().filter(|extras| extras.is_poisoned()) else {
+            return false;
+        };
+        extras.revive.swap(1, Ordering::AcqRel);
+        self.shared.ready.set(self.node.index as usize);
+        self.shared.demand_turn();
+        true
     }
 
     /// Forgets the target: the wake that waits is discarded, the cadence gone, this handle dead.

@@ -101,6 +101,20 @@ impl<P> Woken<P> {
     }
 }
 
+/// What became of the wakes of all targets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WokenAll {
+    /// Targets for which nothing waited.
+    pub armed: usize,
+    /// Targets whose wake is now due sooner.
+    pub preempted: usize,
+    /// Targets for which a wake waited that serves this one too.
+    pub coalesced: usize,
+    /// Targets that were removed meanwhile, or whose hub stopped.
+    pub refused: usize,
+}
+
 /// A wake that was refused, with what it carried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused<P = ()> {

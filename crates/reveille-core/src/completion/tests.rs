@@ -9,12 +9,13 @@ fn endings() -> impl Iterator<Item = Ending> {
     let delayed = delays
         .into_iter()
         .map(Duration::from_micros)
-        .flat_map(|d| [Ending::BusyFor(d), Ending::Deferred(d)]);
+        .flat_map(|d| [Ending::BusyFor(d), Ending::FailedFor(d), Ending::Deferred(d)]);
     [
         Ending::Ran,
         Ending::Skipped,
         Ending::Busy,
         Ending::Failed,
+        Ending::Overran,
         Ending::Panicked,
         Ending::Aborted,
         Ending::Cancelled,

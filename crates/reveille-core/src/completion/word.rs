@@ -44,6 +44,8 @@ pub enum Ending {
     BusyFor(Duration),
     /// Failed.
     Failed,
+    /// Failed, and says itself for how long.
+    FailedFor(Duration),
     /// Failed: the handler panicked.
     Panicked,
     /// Failed: the run was dropped without an ending.
@@ -52,6 +54,8 @@ pub enum Ending {
     Deferred(Duration),
     /// Ended by the driver, since its handler was replaced.
     Cancelled,
+    /// Failed: ended by the driver, since its limit had passed.
+    Overran,
 }
 
 /// A snapshot of a completion word. The module has the table of valid words.
@@ -104,6 +108,8 @@ impl Word {
             8 => Ending::Aborted,
             9 => Ending::Deferred(delay),
             10 => Ending::Cancelled,
+            11 => Ending::FailedFor(delay),
+            12 => Ending::Overran,
             _ => return None,
         })
     }
@@ -137,6 +143,8 @@ impl Word {
                 Ending::Aborted => (8, Duration::ZERO),
                 Ending::Deferred(delay) => (9, delay),
                 Ending::Cancelled => (10, Duration::ZERO),
+                Ending::FailedFor(delay) => (11, delay),
+                Ending::Overran => (12, Duration::ZERO),
             };
             Self::pack(number, class, pack_delay(delay))
         })

@@ -25,7 +25,7 @@
 //! | closed | EMPTY | 0 | 0, 1 | removed or stopped; maybe a last run is in flight |
 //!
 //! CANCELLED may stand beside all but closed: the driver owes a look, to forget what it
-//! remembers of the wake that was discarded.
+//! remembers of the wake that was discarded, or to move it where it was put off.
 //!
 //! # Edges
 //! | edge | role | from | to | obligation |
@@ -42,6 +42,9 @@
 //! | | | CANCELLED besides | the same without | forget what waited behind the run |
 //! | | | closed | closed | collect the target |
 //! | cancel | requester | any but closed | no wake, CANCELLED | count one discarded; publish |
+//! | join as news | requester | seen, parked | news | publish: the driver looks first |
+//! | | | all others | as by join | as by join |
+//! | postpone | requester | a wake waits | news or again, CANCELLED, no sooner | publish |
 //! | forget | driver | CANCELLED | the same without | forget what is remembered of the wake |
 //! | close | requester | any | closed | count one discarded; publish |
 //!

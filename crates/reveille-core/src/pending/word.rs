@@ -139,7 +139,7 @@ impl Word {
         self.has(SEEN) && self.has(RUNNING)
     }
 
-    /// Whether a wake was discarded and the driver does not know yet.
+    /// Whether a wake was discarded, or put off, and the driver does not know yet.
     pub const fn is_cancelled(self) -> bool {
         self.has(CANCELLED)
     }
@@ -221,6 +221,17 @@ impl Word {
         Joined { word, verdict, publish: false }
     }
 
+    /// A request that the driver must look at before anything starts, such as a barrier's: a join
+    /// that leaves no SEEN behind.
+    ///
+    /// ```text
+    ///   seen, parked ─▶ news   publish
+    ///   all others   ─▶ as by join
+    /// ```
+    pub fn join_as_news(self, request: Request, unnoted: bool) -> Joined {
+        self.join(request, unnoted || !self.is_running())
+    }
+
     /// The driver has put `due` into its timer store, or parks the wake with [`Tick::NOW`].
     ///
     /// ```text
@@ -281,7 +292,23 @@ impl Word {
         (self.has_wake() && !self.is_closed()).then(|| self.without_wake().with(CANCELLED))
     }
 
-    /// The driver has forgotten what it remembered of the wake that was discarded.
+    /// What waits is put off: due no sooner than `to`. `None` where nothing waits.
+    ///
+    /// ```text
+    ///   seen, parked ─▶ news, CANCELLED: the driver moves what it remembers
+    ///   news         ─▶ news, CANCELLED
+    ///   again, late  ─▶ the same, CANCELLED
+    /// ```
+    pub fn postpone(self, to: Tick) -> Option<Self> {
+        if !self.has_wake() || self.is_closed() {
+            return None;
+        }
+        let due = due_bits(to).max(self.due_bits());
+        let put_off = self.with_wake(due, self.reasons(), self.urgency()).with(CANCELLED);
+        Some(if self.is_running() { put_off } else { put_off.without(SEEN) })
+    }
+
+    /// The driver has forgotten what it remembered of the wake that was discarded, or has put it off.
     pub fn forget(self) -> Self {
         self.without(CANCELLED)
     }

@@ -3,7 +3,7 @@ use crate::engine::{AlreadyDriven, Engine};
 use crate::fault::{Place, contain};
 use crate::hub::Key;
 use crate::merge::Merge;
-use crate::policy::OnReplace;
+use crate::policy::{OnOverrun, OnReplace};
 use crate::reasons::Reasons;
 use crate::shared::{Ring, Shared};
 use reveille_core::Tick;
@@ -18,7 +18,8 @@ use std::thread::{self, JoinHandle, Thread};
 pub enum DriveError {
     /// It has a driver.
     AlreadyDriven,
-    /// Its policy cancels runs on replacement, and a thread cannot be made to end one.
+    /// Its policy cancels runs, on replacement or past their limit, and a thread cannot be made to
+    /// end one.
     CannotCancel,
     /// The driver's thread could not be started.
     Spawn(std::io::Error),
@@ -29,8 +30,8 @@ impl fmt::Display for DriveError {
         match self {
             Self::AlreadyDriven => AlreadyDriven.fmt(f),
             Self::CannotCancel => f.write_str(
-                "the policy cancels runs when their handler is replaced (OnReplace::Cancel), \
-                 which threads cannot do: use OnReplace::Finish",
+                "the policy cancels runs (OnReplace::Cancel or OnOverrun::Cancel), \
+                 which threads cannot do: use OnReplace::Finish and OnOverrun::Report",
             ),
             Self::Spawn(error) => write!(f, "the driver's thread could not be started: {error}"),
         }
@@ -70,7 +71,8 @@ impl Driver {
     pub(crate) fn start<K: Key, R: Reasons, P: Merge>(
         shared: &Arc<Shared<K, R, P>>,
     ) -> Result<Self, DriveError> {
-        if shared.policy.on_replace == OnReplace::Cancel {
+        let cancels = shared.policy.on_overrun == OnOverrun::Cancel;
+        if cancels || shared.policy.on_replace == OnReplace::Cancel {
             return Err(DriveError::CannotCancel);
         }
         let engine = Engine::attach(shared).map_err(|AlreadyDriven| DriveError::AlreadyDriven)?;

@@ -1,15 +1,16 @@
 //! What an outcome means: the three classes, floors, backoff, giving up (P7, P9).
 
 use super::Engine;
-use super::record::{Detail, InFlight};
+use super::record::{Detail, InFlight, Poison};
 use crate::fault::{Place, contain};
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::node::{Last, show};
 use crate::outcome::Done;
-use crate::policy::Policy;
+use crate::policy::{Jitter, Policy};
 use crate::reasons::Reasons;
 use crate::ticket::Unserved;
+use fastrand::Rng;
 use reveille_core::Tick;
 use reveille_core::Urgency;
 use reveille_core::completion::Ending;
@@ -59,12 +60,27 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if !run.overran {
             self.state.active -= 1;
         }
+        if run.is_barrier {
+            self.state.alone = false;
+        }
         if ending == Ending::Aborted {
             self.shared.tallies.aborted.add(1);
         }
         let shared = Arc::clone(&self.shared);
+        let mut rng = self.state.rng.clone();
         let Some(detail) = self.detail_or_new(index) else { return };
-        let fate = judge(detail, &shared.policy, ending, now, run.generation == current);
+        let fate = judge(detail, &shared.policy, ending, now, run.generation == current, &mut rng);
+        match fate {
+            Fate::Served => detail.poisoned = None,
+            Fate::GivenUp => {
+                let (taken, payload) = (run.taken, run.payload.clone());
+                detail.poisoned = Some(Box::new(Poison { taken, payload }));
+            }
+            _ => {}
+        }
+        show(&detail.extras.vitals.poisoned, u64::from(detail.poisoned.is_some()));
+        show(&detail.extras.vitals.running_since, Tick::NEVER.as_micros());
+        show(&detail.extras.vitals.overran, 0);
         let last = if matches!(fate, Fate::GivenUp) { Last::GaveUp } else { Last::from(ending) };
         show(&detail.extras.vitals.last, last.to_bits());
         show(&detail.extras.vitals.ended_at, now.as_micros());
@@ -73,6 +89,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if !run.tickets.is_empty() {
             let _ = detail.extras.running.take();
         }
+        self.state.rng = rng;
         match fate {
             Fate::Served => {
                 self.end(index, &run, None);
@@ -115,9 +132,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             self.give_back_tickets(index, run);
         }
         if before.is_cancelled() {
-            // What waited behind the run was discarded; what the run gives back was not.
+            // What waited behind the run was discarded or put off; what the run gives back was not.
             let hold = self.detail(index).map(|detail| detail.hold);
-            self.forget(index, before);
+            self.forget_or_put_off(index, before);
             if let (Some(detail), Some(hold)) = (self.detail(index), hold) {
                 detail.hold = hold;
             }
@@ -154,9 +171,16 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 Kept::Held(due) => detail.due.add_older(due),
                 Kept::Moved(due) => detail.due.add_moved(due),
             }
+            detail.is_barrier |= run.is_barrier;
+            if run.taken.urgency == Urgency::Urgent {
+                detail.urgent = detail.urgent.min(now);
+            }
             detail.beats += run.beats;
             detail.told = run.beats;
             detail.last_beat = detail.last_beat.max(run.last_beat);
+            if came && before.urgency() == Urgency::Urgent {
+                detail.urgent = detail.urgent.min(came_due);
+            }
             if came {
                 if before.urgency() == Urgency::Urgent
                     && let Some(not_before) = &mut detail.hold.not_before
@@ -210,6 +234,7 @@ fn judge<K, P>(
     ending: Ending,
     now: Tick,
     is_current: bool,
+    rng: &mut Rng,
 ) -> Fate {
     let hold = &mut detail.hold;
     match ending {
@@ -248,7 +273,11 @@ fn judge<K, P>(
         }
         _ => {
             hold.failures = hold.failures.saturating_add(1);
-            hold.floor = now + policy.backoff(hold.failures);
+            hold.floor = now
+                + match ending {
+                    Ending::FailedFor(delay) if !delay.is_zero() => delay,
+                    _ => jittered(policy.backoff(hold.failures), policy.jitter, rng),
+                };
             if hold.failures < policy.max_attempts.get() {
                 return Fate::Kept;
             }
@@ -256,4 +285,13 @@ fn judge<K, P>(
             Fate::GivenUp
         }
     }
+}
+
+/// A delay of the backoff, varied. Never none at all, which would spin (P11).
+fn jittered(delay: Duration, jitter: Jitter, rng: &mut Rng) -> Duration {
+    match jitter {
+        Jitter::None => delay,
+        Jitter::Full => Duration::from_secs_f64(delay.as_secs_f64() * rng.f64()),
+    }
+    .max(Duration::from_micros(1))
 }

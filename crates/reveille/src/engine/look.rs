@@ -3,14 +3,15 @@
 use super::Engine;
 use super::record::Beating;
 use crate::cadence::Grid;
+use crate::fault::{Place, contain};
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::node::show;
 use crate::policy::OnReplace;
 use crate::reasons::Reasons;
 use reveille_core::completion::Ending;
-use reveille_core::pending::Word;
-use reveille_core::sync::{Arc, Ordering};
+use reveille_core::pending::{Request, Taken, Verdict, Word};
+use reveille_core::sync::{Arc, AtomicU64, Ordering};
 use reveille_core::{Tick, Urgency};
 
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
@@ -80,7 +81,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         for index in self.state.running.iter().copied().collect::<Vec<_>>() {
             self.move_behind_run(index, earliest);
             if self.shared.policy.on_replace == OnReplace::Cancel {
-                self.cancel_run(index);
+                self.end_run(index, Ending::Cancelled);
             }
         }
     }
@@ -105,12 +106,12 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         }
     }
 
-    /// Ends a run of an older handler, for drivers that can.
-    fn cancel_run(&mut self, index: u32) {
+    /// Ends a run, for drivers that can: one of an older handler, or one past its limit.
+    pub(super) fn end_run(&mut self, index: u32, ending: Ending) {
         let Some(node) = self.node(index) else { return };
         let Some(run) = self.detail(index).and_then(|detail| detail.run.as_ref()) else { return };
         let runs = Arc::clone(&run.runs);
-        if node.completion.complete(run.number, Ending::Cancelled).is_ok() {
+        if node.completion.complete(run.number, ending).is_ok() {
             runs.cancelled.notify(usize::MAX);
             self.shared.leave_gate();
             self.collect_ending(index as usize);
@@ -124,13 +125,14 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let Some(node) = self.node(index) else { return };
         self.obey(index);
         loop {
+            self.heed(index);
             let word = node.word.load();
             if word.is_closed() {
                 self.retire(index, word);
                 break;
             }
             if word.is_cancelled() {
-                self.forget(index, word);
+                self.forget_or_put_off(index, word);
                 node.word.forget();
                 continue;
             }
@@ -165,6 +167,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let due = if word.due() == Tick::NOW { now } else { word.due() };
         // Under a deferral this counts for nothing, until an install clears that.
         detail.due.add(now, due);
+        if word.urgency() == Urgency::Urgent {
+            detail.urgent = detail.urgent.min(due);
+        }
         // A fresh urgent wake takes a deferral along at the earlier of the two; any other merges
         // into it and waits (P9).
         if let Some(not_before) = &mut detail.hold.not_before
@@ -179,8 +184,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     pub(super) fn place(&mut self, index: u32, word: Word) -> bool {
         let (now, since) = (self.state.now, self.state.handler_since);
         let Some(node) = self.node(index) else { return true };
+        let shared = Arc::clone(&self.shared);
         let Some(detail) = self.detail_or_new(index) else { return true };
-        let (at, held) = detail.start(since);
+        let (at, held) = detail.start(since, &shared.policy);
         // Due already: only a slot or a handler is missing, and no request brings those.
         let due = if held || at <= now { Tick::NOW } else { detail.due.earliest() };
         self.restore(index);
@@ -190,13 +196,17 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// Puts a waiting target where it belongs in the store.
     fn restore(&mut self, index: u32) {
         let since = self.state.handler_since;
+        let shared = Arc::clone(&self.shared);
         let Some(record) = self.record(index) else { return };
         let entry = record.entry();
         let Some(detail) = &mut record.detail else { return };
-        let (at, _) = detail.start(since);
+        let (at, _) = detail.start(since, &shared.policy);
         let from = std::mem::replace(&mut detail.may_start, at);
+        let turn = if detail.is_barrier { at } else { Tick::NEVER };
+        let turn_before = std::mem::replace(&mut detail.turn, turn);
         show(&detail.extras.vitals.next_due, at.as_micros());
         self.state.starts.set(entry, from, at);
+        self.state.barriers.set(entry, turn_before, turn);
     }
 
     /// Takes in what was requested behind runs, which a turn leaves until they end.
@@ -243,8 +253,65 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let entry = record.entry();
         let Some(detail) = &mut record.detail else { return };
         let from = std::mem::replace(&mut detail.may_start, Tick::NEVER);
+        let turn = std::mem::replace(&mut detail.turn, Tick::NEVER);
         show(&detail.extras.vitals.next_due, Tick::NEVER.as_micros());
         self.state.starts.set(entry, from, Tick::NEVER);
+        self.state.barriers.set(entry, turn, Tick::NEVER);
+    }
+
+    /// What is said beside the word, before it: that what waits is a barrier, or that what was given
+    /// up is asked for.
+    fn heed(&mut self, index: u32) {
+        let Some(record) = self.record(index) else { return };
+        let Some(extras) = record.node.extras() else { return };
+        let said = |word: &AtomicU64| {
+            word.load(Ordering::Acquire) > 0 && word.swap(0, Ordering::AcqRel) > 0
+        };
+        if said(&extras.barrier)
+            && let Some(detail) = self.detail_or_new(index)
+        {
+            detail.is_barrier = true;
+        }
+        if said(&extras.revive) {
+            self.revive(index);
+        }
+    }
+
+    /// What was given up is asked for again, and the target is as if it had not failed.
+    fn revive(&mut self, index: u32) {
+        let Some(node) = self.node(index) else { return };
+        let Some(detail) = self.detail_or_new(index) else { return };
+        let Some(poison) = detail.poisoned.take() else { return };
+        detail.hold.floor = Tick::NOW;
+        detail.hold.failures = 0;
+        let extras = Arc::clone(&detail.extras);
+        show(&extras.vitals.poisoned, 0);
+        if let Some(payload) = &poison.payload
+            && let Err(message) = contain(|| extras.give_back(payload))
+        {
+            self.shared.fault(Place::Merge, message);
+        }
+        let request = self.shared.tallies.accept();
+        let Taken { reasons, urgency } = poison.taken;
+        let unnoted = self.shared.has_unnoted();
+        let join = node.word.join(Request { due: Tick::NOW, reasons, urgency }, unnoted);
+        match join.verdict {
+            Verdict::Refused => return, // counted by the drop of the request
+            Verdict::Armed => {}
+            Verdict::Preempted | Verdict::Coalesced => self.shared.tallies.coalesced(1),
+        }
+        request.take();
+        self.shared.discard(poison);
+    }
+
+    /// Someone has put off what waits, or discarded it.
+    pub(super) fn forget_or_put_off(&mut self, index: u32, word: Word) {
+        let to =
+            self.detail(index).map_or(0, |detail| detail.extras.put_off.swap(0, Ordering::AcqRel));
+        match self.detail(index) {
+            Some(detail) if to > 0 && word.has_wake() => detail.put_off(Tick::from_micros(to)),
+            _ => self.forget(index, word),
+        }
     }
 
     /// Someone discarded the wake that waited, and its payload: what was remembered is void.

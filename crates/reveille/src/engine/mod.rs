@@ -37,6 +37,7 @@ use crate::merge::Merge;
 use crate::node::{Node, show};
 use crate::reasons::Reasons;
 use crate::shared::{Ring, Shared, lock};
+use fastrand::Rng;
 use record::{Detail, Record};
 use reveille_core::sync::{Arc, Ordering};
 use reveille_core::{Generation, Tick};
@@ -70,6 +71,12 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     created: u64,
     /// When waiting targets may start.
     starts: Timers,
+    /// When the turn of waiting barriers comes: they stand in `starts` too.
+    barriers: Timers,
+    /// A barrier runs: nothing else starts.
+    alone: bool,
+    /// For the jitter of the backoff.
+    rng: Rng,
     /// When cadences beat.
     beats: Timers,
     /// When runs pass their limit.
@@ -91,12 +98,23 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     news: Vec<usize>,
 }
 
+impl<K: Key, R: Reasons, P: Merge> State<K, R, P> {
+    /// A hub at its origin, whose random numbers start there.
+    pub(crate) fn seeded(seed: Option<u64>) -> Self {
+        let rng = seed.map_or_else(Rng::new, Rng::with_seed);
+        Self { rng, ..Self::default() }
+    }
+}
+
 impl<K: Key, R: Reasons, P: Merge> Default for State<K, R, P> {
     fn default() -> Self {
         Self {
             records: Vec::new(),
             created: 0,
             starts: Timers::default(),
+            barriers: Timers::default(),
+            alone: false,
+            rng: Rng::new(),
             beats: Timers::default(),
             limits: Timers::default(),
             running: BTreeSet::new(),
@@ -204,7 +222,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// start or run limit. [`Tick::NEVER`] if nothing but news can make it necessary.
     pub fn deadline(&self) -> Tick {
         let state = &self.state;
-        let start = if self.can_start() { state.starts.earliest() } else { Tick::NEVER };
+        let next = self.next_start().filter(|_| self.can_start());
+        let start = next.map_or(Tick::NEVER, |(at, _)| at);
         start.min(state.beats.earliest()).min(state.limits.earliest())
     }
 
@@ -258,6 +277,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         // A wake that came in while a stop was closing the words, one after the other, may still
         // stand in the store; nothing starts for it, and its word is closed in a moment.
         !self.state.stopped
+            && !self.state.alone
             && self.state.active < self.shared.policy.max_active.get()
             && self.handler().is_some()
     }
@@ -345,6 +365,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         }
         self.state.stopped = true;
         self.state.starts.clear();
+        self.state.barriers.clear();
         self.state.beats.clear();
         for record in self.state.records.iter_mut().flatten() {
             if let Some(detail) = &mut record.detail {

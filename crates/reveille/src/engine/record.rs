@@ -4,12 +4,14 @@ use super::timers::Entry;
 use crate::cadence::Grid;
 use crate::installed::Runs;
 use crate::node::{Extras, Node};
+use crate::policy::{Flood, Policy};
 use crate::setting::Setting;
 use crate::ticket::Taken as Awaited;
 use reveille_core::completion::RunNumber;
 use reveille_core::pending::Taken;
 use reveille_core::sync::Arc;
 use reveille_core::{Generation, Tick};
+use std::collections::VecDeque;
 
 pub(super) struct Record<K, P> {
     pub(super) node: Arc<Node<K, P>>,
@@ -35,6 +37,16 @@ pub(super) struct Detail<K, P> {
     pub(super) free_since: Tick,
     /// To where an install has moved what waits behind a run; never: it has not.
     pub(super) moved_behind: Tick,
+    /// The earliest due of the urgent requests in the wake that waits: these no rate holds back.
+    pub(super) urgent: Tick,
+    /// The last starts, oldest first, as many as matter to the rates.
+    pub(super) starts: VecDeque<Tick>,
+    /// The wake that waits is a barrier.
+    pub(super) is_barrier: bool,
+    /// Where it stands in the store of barriers; never: not in it.
+    pub(super) turn: Tick,
+    /// What was given up, until a run is done.
+    pub(super) poisoned: Option<Box<Poison<P>>>,
     /// The beats in the wake that waits, and the instant of the last.
     pub(super) beats: u64,
     pub(super) last_beat: Option<Tick>,
@@ -66,6 +78,11 @@ impl<K, P> Detail<K, P> {
             hold: Hold::default(),
             free_since: Tick::NOW,
             moved_behind: Tick::NEVER,
+            urgent: Tick::NEVER,
+            starts: VecDeque::new(),
+            is_barrier: false,
+            turn: Tick::NEVER,
+            poisoned: None,
             beats: 0,
             last_beat: None,
             told: 0,
@@ -82,7 +99,7 @@ impl<K, P> Detail<K, P> {
 
     /// When the wake that waits may start under a handler that is there since `since`, and
     /// whether no request could start it sooner.
-    pub(super) fn start(&self, since: Tick) -> (Tick, bool) {
+    pub(super) fn start(&self, since: Tick, policy: &Policy) -> (Tick, bool) {
         if self.blocked_by.is_some() {
             return (Tick::NEVER, false);
         }
@@ -92,8 +109,43 @@ impl<K, P> Detail<K, P> {
             .not_before
             .unwrap_or(due)
             .max(self.hold.floor)
-            .max(since.max(self.free_since));
+            .max(since.max(self.free_since))
+            .max(self.rate(policy).min(self.urgent));
         (at, self.hold.not_before.is_some() || at > due)
+    }
+
+    /// When the rates let the target start again.
+    fn rate(&self, policy: &Policy) -> Tick {
+        let Some(&last) = self.starts.back() else { return Tick::NOW };
+        let spaced = if policy.spacing.is_zero() { Tick::NOW } else { last + policy.spacing };
+        let flood = policy.flood.and_then(|Flood { starts, within }| {
+            let nth_last = self.starts.len().checked_sub(starts.get() as usize)?;
+            self.starts.get(nth_last).map(|&start| start + within)
+        });
+        flood.map_or(spaced, |flood| flood.max(spaced))
+    }
+
+    /// A run starts now.
+    pub(super) fn count_start(&mut self, now: Tick, policy: &Policy) {
+        let matter = policy.starts_that_matter();
+        if matter > 0 {
+            if self.starts.len() >= matter {
+                self.starts.pop_front();
+            }
+            self.starts.push_back(now);
+        }
+    }
+
+    /// What waits is put off: no sooner than `to`.
+    pub(super) fn put_off(&mut self, to: Tick) {
+        self.due.put_off(to);
+        self.hold.not_before = self.hold.not_before.map(|not_before| not_before.max(to));
+        if self.moved_behind != Tick::NEVER {
+            self.moved_behind = self.moved_behind.max(to);
+        }
+        if self.urgent != Tick::NEVER {
+            self.urgent = self.urgent.max(to);
+        }
     }
 
     /// The wake that waited was taken or discarded: what was remembered of it is void.
@@ -101,6 +153,8 @@ impl<K, P> Detail<K, P> {
         self.due = Due::NONE;
         self.hold.not_before = None;
         self.moved_behind = Tick::NEVER;
+        self.urgent = Tick::NEVER;
+        self.is_barrier = false;
         self.beats = 0;
         self.last_beat = None;
         self.told = 0;
@@ -187,6 +241,13 @@ impl Due {
         self.moved = self.moved.min(due);
     }
 
+    /// What waits is put off: no part of it is due sooner than `to`.
+    fn put_off(&mut self, to: Tick) {
+        for part in [&mut self.moved, &mut self.older, &mut self.fresh] {
+            *part = (*part).max(to);
+        }
+    }
+
     /// An install at `now`: requests before it that no install has moved start no sooner than
     /// `earliest`.
     pub(super) fn move_older(&mut self, now: Tick, earliest: Tick) {
@@ -246,6 +307,12 @@ impl Owed {
     }
 }
 
+/// A wake that was given up.
+pub(super) struct Poison<P> {
+    pub(super) taken: Taken,
+    pub(super) payload: Option<Arc<P>>,
+}
+
 /// A cadence in force.
 #[derive(Clone, Copy)]
 pub(super) struct Beating {
@@ -269,6 +336,8 @@ pub(super) struct InFlight<P> {
     pub(super) last_beat: Option<Tick>,
     /// Where it stands in the store of run limits.
     pub(super) limit: Tick,
+    /// It runs alone.
+    pub(super) is_barrier: bool,
     /// Past its limit: it no longer counts against `max_active`.
     pub(super) overran: bool,
 }

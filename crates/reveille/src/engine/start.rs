@@ -2,17 +2,20 @@
 
 use super::Engine;
 use super::record::{Beating, InFlight};
+use crate::fault::Place;
 use crate::hub::Key;
 use crate::installed::Stay;
 use crate::merge::Merge;
 use crate::node::{Extras, show};
-use crate::policy::Missed;
+use crate::policy::{Missed, OnOverrun};
 use crate::reasons::Reasons;
 use crate::run::{Facts, Run};
 use crate::shared::Shared;
 use crate::ticket::{Taken, Unserved};
 use reveille_core::Tick;
+use reveille_core::completion::Ending;
 use reveille_core::sync::{Arc, Ordering};
+use std::time::Duration;
 
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// Starts the next run that is due at the instant of the last turn: oldest first, ties by
@@ -22,7 +25,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// The driver calls it until it returns `None`, and calls [`Run::execute`] on what it returns.
     pub fn next_run(&mut self) -> Option<Run<K, R, P>> {
         while self.can_start() {
-            let (at, index) = self.state.starts.first()?;
+            let (at, index) = self.next_start()?;
             if at > self.state.now {
                 return None;
             }
@@ -31,6 +34,27 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             }
         }
         None
+    }
+
+    /// Which target starts next, and when: the oldest one, where no barrier holds it back. That is
+    /// its turn's: it goes when nothing is in flight and nothing else could have started by its turn,
+    /// or when it has waited for long enough.
+    pub(super) fn next_start(&self) -> Option<(Tick, u32)> {
+        let state = &self.state;
+        let first = state.starts.first()?;
+        let Some((turn, barrier)) = state.barriers.first() else { return Some(first) };
+        if turn > state.now {
+            return Some(first);
+        }
+        let until = turn + self.shared.policy.barrier_limit;
+        if until <= state.now {
+            return Some((turn, barrier));
+        }
+        let mut due = state.starts.up_to(turn);
+        if let Some(before) = due.find(|&(at, index)| !state.barriers.has(at, index)) {
+            return Some(before);
+        }
+        Some((if state.running.is_empty() { turn } else { until }, barrier))
     }
 
     /// Starts a run of this target, or takes it from the front of the store.
@@ -76,6 +100,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let limit = limit.map_or(Tick::NEVER, |limit| now + limit);
         let (attempt, told) = (detail.hold.attempt, detail.told);
         let fresh_at = detail.due.is_fresh(now).then_some(now);
+        let is_barrier = detail.is_barrier;
+        detail.count_start(now, &shared.policy);
         detail.forget_wake();
         detail.run = Some(InFlight {
             number,
@@ -88,10 +114,12 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             beats,
             last_beat,
             limit,
+            is_barrier,
             overran: false,
         });
         let vitals = &detail.extras.vitals;
         show(&vitals.attempts, u64::from(attempt));
+        show(&vitals.running_since, now.as_micros());
         show(&vitals.runs, vitals.runs.load(Ordering::Relaxed) + 1);
         let stood_for = beats.saturating_sub(told.max(1));
         show(&vitals.missed, vitals.missed.load(Ordering::Relaxed) + stood_for);
@@ -107,13 +135,21 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             let place = record.entry();
             self.state.limits.set(place, Tick::NEVER, limit);
         }
+        let beside = is_barrier.then(|| self.keys_of_runs());
+        self.state.alone = is_barrier;
         self.state.running.insert(index);
         self.state.active += 1;
         self.shared.tallies.started.add(1);
         self.shared.tallies.missed.add(stood_for);
         let (reasons, urgency) = (taken.reasons, taken.urgency);
-        let facts = Facts { reasons, urgency, attempt, beats, last_beat, started: now };
-        Some(Run { shared, node, stay, number, facts, payload, ended: false })
+        let facts = Facts { reasons, urgency, attempt, beats, last_beat, started: now, limit };
+        Some(Run { shared, node, stay, number, facts, payload, beside, ended: false })
+    }
+
+    /// The targets that run, for a barrier that did not wait for them.
+    fn keys_of_runs(&self) -> Vec<K> {
+        let nodes = self.state.running.iter().filter_map(|&index| self.node(index));
+        nodes.map(|node| node.key.clone()).collect()
     }
 
     /// Runs past their limit give up their place among the active ones (P10).
@@ -123,13 +159,20 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         {
             let Some(record) = self.record(index) else { return };
             let entry = record.entry();
-            if let Some(run) = record.detail.as_mut().and_then(|detail| detail.run.as_mut()) {
+            let Some(detail) = &mut record.detail else { return };
+            show(&detail.extras.vitals.overran, 1);
+            if let Some(run) = &mut detail.run {
                 run.limit = Tick::NEVER;
                 run.overran = true;
             }
             self.state.limits.set(entry, at, Tick::NEVER);
             self.state.active -= 1;
             self.shared.tallies.overran.add(1);
+            let limit = self.shared.policy.run_limit.unwrap_or(Duration::MAX);
+            self.shared.fault(Place::RunLimit, format!("a run has passed its limit of {limit:?}"));
+            if self.shared.policy.on_overrun == OnOverrun::Cancel {
+                self.end_run(index, Ending::Overran);
+            }
         }
     }
 }

@@ -40,6 +40,17 @@ impl Timers {
         self.first().map_or(Tick::NEVER, |(at, _)| at)
     }
 
+    /// Those up to an instant, earliest first.
+    pub(super) fn up_to(&self, until: Tick) -> impl Iterator<Item = (Tick, u32)> {
+        let all = self.0.iter().map(|&(at, _, index)| (at, index));
+        all.take_while(move |&(at, _)| at <= until)
+    }
+
+    /// Whether the target stands in it at this instant.
+    pub(super) fn has(&self, at: Tick, index: u32) -> bool {
+        self.0.range((at, 0, 0)..=(at, u64::MAX, u32::MAX)).any(|&(_, _, other)| other == index)
+    }
+
     /// All targets in the store.
     pub(super) fn indices(&self) -> Vec<u32> {
         self.0.iter().map(|&(_, _, index)| index).collect()
