@@ -3,7 +3,7 @@ use crate::oracle::Oracle;
 use crate::scenario::parse::parse;
 use crate::scenario::play::play;
 use crate::scenario::subject::Subject;
-use crate::scenario::{Missed, OnReplace, Verb};
+use crate::scenario::{Flood, Missed, OnReplace, Verb};
 
 fn oracle(policy: &Policy) -> Box<dyn Subject> {
     Box::new(Oracle::new(policy))
@@ -41,7 +41,7 @@ fn the_oracle_does_not_differ_from_itself() {
 #[test]
 fn each_wrong_policy_is_found() {
     type Change = fn(&mut Policy);
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 11] = [
         ("coalesce", |policy| policy.coalesce_ms += 1),
         ("retry", |policy| policy.retry_ms += 1),
         ("backoff-factor", |policy| policy.backoff_factor += 1),
@@ -58,6 +58,12 @@ fn each_wrong_policy_is_found() {
                 OnReplace::Cancel => OnReplace::Finish,
             };
         }),
+        ("spacing", |policy| policy.spacing_ms += 1),
+        ("flood", |policy| match &mut policy.flood {
+            Some(flood) => flood.starts += 1,
+            None => policy.flood = Some(Flood { starts: 2, within_ms: 30 }),
+        }),
+        ("barrier-limit", |policy| policy.barrier_limit_ms += 1),
     ];
     for (key, change) in changes {
         let wrong = wrong(change);
