@@ -61,7 +61,8 @@ pub(super) const PHASES: [Option<u64>; 8] =
 pub(super) const SUSPENDS: [u64; 5] = [1, 5, 10, 35, 60];
 pub(super) const STEPS_OF_THE_WALL_CLOCK: [i64; 2] = [-3_600_000, 3_600_000];
 pub(super) const TICKETS: [&str; 3] = ["t", "t", "u"];
-pub(super) const ORS: [Option<Or>; 4] = [None, None, Some(Or::NoHandler), Some(Or::Deferral)];
+pub(super) const ORS: [Option<Or>; 6] =
+    [None, None, None, Some(Or::Deferral), Some(Or::Deferral), Some(Or::NoHandler)];
 pub(super) const DRAINS: [Option<u64>; 2] = [None, Some(10)];
 
 pub(super) fn policy() -> impl Strategy<Value = Policy> {
@@ -169,7 +170,7 @@ fn request() -> impl Strategy<Value = Action> {
     let reason = || select(&REASONS[..]).prop_map(str::to_owned);
     let asked = || (reason(), select(&DELAYS[..]), select(&URGENCIES[..]));
     prop_oneof![
-        3 => (select(&TICKETS[..]), target(), asked(), select(&ORS[..])).prop_map(
+        5 => (select(&TICKETS[..]), target(), asked(), select(&ORS[..])).prop_map(
             |(name, target, (reason, in_ms, urgency), or)| Action::Await {
                 name: name.to_owned(),
                 target,
@@ -206,7 +207,7 @@ pub(super) fn at_any_time() -> impl Strategy<Value = Transition> {
         7 => (target(), select(&PERIODS[..]), select(&PHASES[..])).prop_map(
             |(target, every_ms, phase_ms)| Action::Beat { target, every_ms, phase_ms }
         ),
-        8 => request(),
+        10 => request(),
         3 => (handler(), roster()).prop_map(|(name, roster)| Action::Runner { name, roster }),
         2 => (target(), duration()).prop_map(|(target, in_ms)| Action::Postpone { target, in_ms }),
         1 => target().prop_map(|target| Action::BeatOff { target }),
