@@ -177,7 +177,8 @@ impl Oracle {
             Ends::At(instant, _) => Some(instant),
             Ends::WhenTold => None,
         });
-        ends.chain(self.wakeups()).filter(|instant| *instant > self.now).min().unwrap_or(NEVER)
+        let all = ends.chain(self.wakeups()).chain(self.holds());
+        all.filter(|instant| *instant > self.now).min().unwrap_or(NEVER)
     }
 
     /// The instants at which the driver has something to do: beats, and starts that nothing but

@@ -109,6 +109,11 @@ impl Oracle {
         Ok(any)
     }
 
+    /// The instants at which the rates begin to hold something back, if nothing comes before.
+    pub(super) fn holds(&self) -> impl Iterator<Item = u64> {
+        (0..self.targets.len()).filter_map(|index| self.may_start_but_for_rates(index))
+    }
+
     /// Marks what could have started by now if the rates of its target had allowed it.
     fn hold_back(&mut self) {
         for index in 0..self.targets.len() {
