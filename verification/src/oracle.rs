@@ -9,20 +9,27 @@
 use std::collections::BTreeMap;
 
 use crate::scenario::subject::{Ending, Event, Refusal, Started, Subject};
-use crate::scenario::{Action, Counter, LAST_INSTANT_MS, Policy, ResultSpec, TargetState};
+use crate::scenario::{
+    Action, Counter, LAST_INSTANT_MS, Missed, Policy, ResultSpec, TargetState, TicketState, Urgency,
+};
 
 mod cadence;
 mod ends;
 mod handlers;
 mod request;
+mod runners;
 mod runs;
+mod starts;
 mod target;
+mod tickets;
 
 #[cfg(test)]
 mod tests;
 
 use request::Request;
+use runners::Runner;
 use target::Target;
+use tickets::Ticket;
 
 /// The instant that never comes.
 const NEVER: u64 = u64::MAX;
@@ -47,6 +54,10 @@ pub struct Oracle {
     /// What each name means now: the generation of its latest registration, or none where its
     /// install was refused.
     registrations: BTreeMap<String, Option<u64>>,
+    /// The runners that the names mean, or none where its start was refused.
+    runners: BTreeMap<String, Option<Runner>>,
+    /// All tickets there ever were; requests name them by their place here.
+    tickets: Vec<Ticket>,
     /// Scripts by handler, and by target where they hold for one only.
     scripts: BTreeMap<(String, Option<String>), Script>,
     /// In the order in which they were created.
@@ -81,8 +92,11 @@ struct Flight {
     handler: String,
     generation: u64,
     target: String,
-    /// Its target was removed: it ends without effect, and until then the key stays taken.
-    orphaned: bool,
+    /// Its target was removed, after so many failures in a row: it ends without effect, and until
+    /// then the key stays taken.
+    orphaned: Option<u64>,
+    /// It runs alone.
+    barrier: bool,
     /// The requests that it serves.
     requests: Vec<Request>,
     ends: Ends,
@@ -108,6 +122,7 @@ struct Tally {
     gave_up: u64,
     stale_disposes: u64,
     panics: u64,
+    stale_claims: u64,
 }
 
 impl Oracle {
@@ -121,6 +136,8 @@ impl Oracle {
             generation: 0,
             installed: None,
             registrations: BTreeMap::new(),
+            runners: BTreeMap::new(),
+            tickets: Vec::new(),
             scripts: BTreeMap::new(),
             targets: Vec::new(),
             flights: Vec::new(),
@@ -160,22 +177,42 @@ impl Oracle {
             Ends::At(instant, _) => Some(instant),
             Ends::WhenTold => None,
         });
-        ends.chain(self.wakeups()).filter(|instant| *instant > self.now).min().unwrap_or(NEVER)
+        let all = ends.chain(self.wakeups()).chain(self.holds());
+        all.filter(|instant| *instant > self.now).min().unwrap_or(NEVER)
     }
 
     /// The instants at which the driver has something to do: beats, and starts that nothing but
     /// time stands against.
     fn wakeups(&self) -> impl Iterator<Item = u64> {
         let beats = self.targets.iter().filter_map(Target::next_beat);
-        beats.chain(self.starts().into_iter().map(|(instant, _)| instant))
+        beats.chain(self.start_instants())
     }
 
-    /// Discards what waits, target by target.
-    fn discard_pending(&mut self, key: &str) {
+    /// Discards what waits for a target; its tickets say how.
+    fn discard_pending(&mut self, key: &str, how: TicketState) {
         let missed = self.policy.missed;
         if let Some(target) = self.targets.iter_mut().find(|target| target.key == key) {
             self.tally.discarded += target.waiting(missed);
-            target.requests.clear();
+            let requests = std::mem::take(&mut target.requests);
+            self.end_tickets(&requests, how);
+        }
+    }
+
+    /// Moves what waits to no sooner than so long from now, but for beats that are owed.
+    fn postpone(&mut self, key: &str, ms: u64) {
+        let earliest = after(self.now, ms);
+        let burst = self.policy.missed == Missed::Burst;
+        for request in &mut self.target(key).requests {
+            if !(burst && request.beats > 0 && !request.retained) {
+                request.postpone(earliest);
+            }
+        }
+    }
+
+    fn wake_all(&mut self, reason: &str, delay: u64, urgency: Urgency) {
+        let keys: Vec<String> = self.targets.iter().map(|target| target.key.clone()).collect();
+        for key in keys {
+            self.wake(&key, reason, delay, urgency);
         }
     }
 
@@ -183,20 +220,27 @@ impl Oracle {
         if self.stopped {
             return; // the stop has taken all there was to take
         }
-        self.discard_pending(key);
+        self.discard_pending(key, TicketState::Removed);
+        let failures = self.target(key).failures;
         self.targets.retain(|target| target.key != key);
-        for flight in self.flights.iter_mut().filter(|flight| flight.target == key) {
-            flight.orphaned = true;
+        let flights = self.flights.iter_mut().filter(|flight| flight.target == key);
+        for flight in flights.filter(|flight| flight.orphaned.is_none()) {
+            flight.orphaned = Some(failures);
         }
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self, drains: bool) {
         let keys: Vec<String> = self.targets.iter().map(|target| target.key.clone()).collect();
         for key in keys {
-            self.discard_pending(&key);
+            self.discard_pending(&key, TicketState::Stopped);
         }
         for target in &mut self.targets {
             target.cadence = None;
+        }
+        if !drains {
+            let served = self.flights.iter().flat_map(|flight| flight.requests.clone());
+            let served: Vec<Request> = served.collect();
+            self.end_tickets(&served, TicketState::Stopped);
         }
         self.installed = None;
         self.stopped = true;
@@ -245,17 +289,31 @@ impl Subject for Oracle {
                 self.wake(target, reason, delay, *urgency);
             }
             Action::Beat { target, every_ms, phase_ms } => {
-                self.set_cadence(target, *every_ms, *phase_ms);
+                self.set_cadence(target, *every_ms, *phase_ms, None);
             }
             Action::BeatOff { target } => self.target(target).cadence = None,
+            Action::Postpone { target, in_ms } => self.postpone(target, *in_ms),
+            Action::WakeAll { reason, in_ms, urgency } => {
+                let delay = in_ms.unwrap_or(self.policy.coalesce_ms);
+                self.wake_all(reason, delay, *urgency);
+            }
+            Action::Barrier { target, reason } => self.barrier(target, reason),
+            Action::Await { name, target, reason, in_ms, urgency, or } => {
+                let delay = in_ms.unwrap_or(self.policy.coalesce_ms);
+                self.await_wake(name, *or, (target, reason, delay, *urgency));
+            }
+            Action::Revive { target } => self.revive(target),
+            Action::Runner { name, roster } => self.start_runner(name, roster),
+            Action::Update { name, roster } => self.update_runner(name, roster)?,
+            Action::StopRunner { name } => self.stop_runner(name)?,
             Action::Finish { name, target, outcome } => self.finish(name, target, *outcome)?,
-            Action::Cancel { target } => self.discard_pending(target),
+            Action::Cancel { target } => self.discard_pending(target, TicketState::Cancelled),
             Action::Remove { target } => self.remove(target),
             Action::Suspend { ms } => self.suspend(*ms)?,
             // Deadlines live on the monotonic clock.
             Action::Wallclock { ms: _ } => {}
-            // Nothing that a scenario can see waits for a drain.
-            Action::Stop { drain_ms: _ } => self.stop(),
+            // Nothing that a scenario can see waits for a drain but the tickets of runs in flight.
+            Action::Stop { drain_ms } => self.stop(drain_ms.is_some()),
         }
         Ok(())
     }
@@ -308,6 +366,17 @@ impl Subject for Oracle {
             Counter::GaveUp => self.tally.gave_up,
             Counter::StaleDisposes => self.tally.stale_disposes,
             Counter::Panics => self.tally.panics,
+            Counter::StaleClaims => self.tally.stale_claims,
         }
+    }
+
+    fn ticket(&self, name: &str) -> Option<TicketState> {
+        let latest = self.tickets.iter().rfind(|ticket| ticket.name == name);
+        latest.map(|ticket| ticket.state)
+    }
+
+    fn poisoned(&self) -> Vec<String> {
+        let poisoned = self.targets.iter().filter(|target| !target.given_up.is_empty());
+        poisoned.map(|target| target.key.clone()).collect()
     }
 }

@@ -76,6 +76,8 @@ fn wrong_expectations_fail() {
         ("counts gave-up=0", "counts gave-up=1"),
         ("counts stale-disposes=0", "counts stale-disposes=1"),
         ("counts panics=0", "counts panics=1"),
+        ("counts stale-claims=0", "counts stale-claims=1"),
+        ("poisoned none", "poisoned x"),
         ("counts accepted=4 started=3", "counts accepted=4 started=4"),
     ];
     for (right, wrong) in cases {
@@ -85,6 +87,40 @@ fn wrong_expectations_fail() {
             panic!("`{wrong}` held");
         };
         assert_eq!(failure.line, 11, "{wrong}: {failure:?}");
+        assert_ne!(failure.expected, failure.got, "{wrong}");
+    }
+}
+
+/// The same of what only barriers, tickets and what was given up have to say.
+#[test]
+fn wrong_expectations_of_more_than_a_wake_fail() {
+    const GROUND: &str = "\
+policy max-attempts=1
+0 script A on x fail
+0 script A on y hold
+0 runner A
+0 await t x in=0
+0 await u y in=0
+0 barrier z
+0 expect active 1
+0 finish A y ran
+";
+    let cases = [
+        ("ticket t gave-up", "ticket t waiting"),
+        ("ticket u ran", "ticket u skip"),
+        ("ticket u ran", "ticket v ran"),
+        ("poisoned x", "poisoned none"),
+        ("poisoned x", "poisoned y"),
+        ("poisoned x", "poisoned x y"),
+        ("last on z beside=0", "last on z beside=1"),
+        ("last on z beside=0", "last on y beside=0"),
+    ];
+    for (right, wrong) in cases {
+        assert_eq!(failure(&format!("{GROUND}0 expect {right}")), None, "{right}");
+        let Some(failure) = failure(&format!("{GROUND}0 expect {wrong}\n0 expect runs 77")) else {
+            panic!("`{wrong}` held");
+        };
+        assert_eq!(failure.line, 10, "{wrong}: {failure:?}");
         assert_ne!(failure.expected, failure.got, "{wrong}");
     }
 }
@@ -106,6 +142,8 @@ fn senseless_steps_fail() {
     let cases = [
         (2, "0 install A\n0 finish A x ran"),
         (1, "0 dispose A"),
+        (2, "0 install A\n0 stop A"),
+        (2, "0 install A\n0 update A x=10"),
         (4, "0 install A\n0 script A ran@50\n0 wake x in=0\n10 finish A x ran"),
         (4, "0 install A\n0 script A hold\n0 wake x in=0\n10 finish B x ran"),
         (4, "0 install A\n0 script A hold\n0 wake x in=0\n10 finish A y ran"),

@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::machine::Transition;
-use crate::scenario::{Action, Missed, OnReplace, Outcome, Policy, ResultSpec, Urgency};
+use crate::scenario::{
+    Action, Flood, Missed, OnReplace, Or, Outcome, Policy, ResultSpec, RosterEntry, Urgency,
+};
 
 /// How far the time goes on: the durations that policies and actions use, sums of them, and just
 /// beside them.
@@ -22,6 +24,18 @@ pub(super) const ATTEMPTS: [u64; 4] = [1, 2, 3, 10];
 pub(super) const ACTIVES: [u64; 3] = [1, 2, 4];
 pub(super) const MISSED: [Missed; 4] = [Missed::Skip, Missed::Skip, Missed::Burst, Missed::Delay];
 pub(super) const ON_REPLACE: [OnReplace; 2] = [OnReplace::Finish, OnReplace::Cancel];
+pub(super) const SPACINGS: [u64; 8] = [0, 0, 0, 0, 0, 10, 20, 100];
+pub(super) const FLOODS: [Option<Flood>; 8] = [
+    None,
+    None,
+    None,
+    None,
+    None,
+    Some(Flood { starts: 1, within_ms: 20 }),
+    Some(Flood { starts: 2, within_ms: 30 }),
+    Some(Flood { starts: 2, within_ms: 100 }),
+];
+pub(super) const BARRIER_LIMITS: [u64; 6] = [10, 20, 30, 10, 30_000, 0];
 pub(super) const HANDLERS: [&str; 2] = ["A", "B"];
 pub(super) const TARGETS: [&str; 4] = ["x", "x", "y", "z"];
 pub(super) const REASONS: [&str; 4] = ["requested", "hook", "mail", "beat"];
@@ -46,6 +60,9 @@ pub(super) const PHASES: [Option<u64>; 8] =
     [None, None, None, None, Some(0), Some(3), Some(10), Some(25)];
 pub(super) const SUSPENDS: [u64; 5] = [1, 5, 10, 35, 60];
 pub(super) const STEPS_OF_THE_WALL_CLOCK: [i64; 2] = [-3_600_000, 3_600_000];
+pub(super) const TICKETS: [&str; 3] = ["t", "t", "u"];
+pub(super) const ORS: [Option<Or>; 6] =
+    [None, None, None, Some(Or::Deferral), Some(Or::Deferral), Some(Or::NoHandler)];
 pub(super) const DRAINS: [Option<u64>; 2] = [None, Some(10)];
 
 pub(super) fn policy() -> impl Strategy<Value = Policy> {
@@ -58,6 +75,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         select(&ACTIVES[..]),
         select(&MISSED[..]),
         select(&ON_REPLACE[..]),
+        (select(&SPACINGS[..]), select(&FLOODS[..]), select(&BARRIER_LIMITS[..])),
     )
         .prop_map(
             |(
@@ -69,6 +87,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
                 max_active,
                 missed,
                 on_replace,
+                (spacing_ms, flood, barrier_limit_ms),
             )| Policy {
                 coalesce_ms,
                 retry_ms,
@@ -78,6 +97,9 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
                 max_active,
                 missed,
                 on_replace,
+                spacing_ms,
+                flood,
+                barrier_limit_ms,
             },
         )
 }
@@ -101,6 +123,7 @@ pub(super) fn outcome() -> impl Strategy<Value = Outcome> {
         2 => option::of(duration()).prop_map(|for_ms| Outcome::Busy { for_ms }),
         2 => duration().prop_map(|for_ms| Outcome::Defer { for_ms }),
         2 => Just(Outcome::Fail),
+        1 => duration().prop_map(|for_ms| Outcome::FailFor { for_ms }),
         1 => Just(Outcome::Panic),
     ]
 }
@@ -115,6 +138,55 @@ fn result() -> impl Strategy<Value = ResultSpec> {
         3 => (outcome(), lasts)
             .prop_map(|(outcome, lasts_ms)| ResultSpec::Ends { outcome, lasts_ms }),
         1 => Just(ResultSpec::Hold),
+    ]
+}
+
+/// A roster of few cadences, none of them twice.
+pub(super) fn roster() -> impl Strategy<Value = Vec<RosterEntry>> {
+    let entry = (target(), select(&PERIODS[..]), select(&PHASES[..]));
+    vec(entry, 0..3).prop_map(|entries| {
+        let entries = entries.into_iter();
+        without_doubles(entries.map(|(target, every_ms, phase_ms)| RosterEntry {
+            target,
+            every_ms,
+            phase_ms,
+        }))
+    })
+}
+
+/// Of entries with one target, only the first.
+pub(super) fn without_doubles(entries: impl Iterator<Item = RosterEntry>) -> Vec<RosterEntry> {
+    let mut roster: Vec<RosterEntry> = Vec::new();
+    for entry in entries {
+        if roster.iter().all(|known| known.target != entry.target) {
+            roster.push(entry);
+        }
+    }
+    roster
+}
+
+/// Requests that are more than a wake.
+fn request() -> impl Strategy<Value = Action> {
+    let reason = || select(&REASONS[..]).prop_map(str::to_owned);
+    let asked = || (reason(), select(&DELAYS[..]), select(&URGENCIES[..]));
+    prop_oneof![
+        5 => (select(&TICKETS[..]), target(), asked(), select(&ORS[..])).prop_map(
+            |(name, target, (reason, in_ms, urgency), or)| Action::Await {
+                name: name.to_owned(),
+                target,
+                reason,
+                in_ms,
+                urgency,
+                or,
+            }
+        ),
+        3 => (target(), reason()).prop_map(|(target, reason)| Action::Barrier { target, reason }),
+        1 => asked().prop_map(|(reason, in_ms, urgency)| Action::WakeAll {
+            reason,
+            in_ms,
+            urgency,
+        }),
+        1 => target().prop_map(|target| Action::Revive { target }),
     ]
 }
 
@@ -135,6 +207,9 @@ pub(super) fn at_any_time() -> impl Strategy<Value = Transition> {
         7 => (target(), select(&PERIODS[..]), select(&PHASES[..])).prop_map(
             |(target, every_ms, phase_ms)| Action::Beat { target, every_ms, phase_ms }
         ),
+        10 => request(),
+        3 => (handler(), roster()).prop_map(|(name, roster)| Action::Runner { name, roster }),
+        2 => (target(), duration()).prop_map(|(target, in_ms)| Action::Postpone { target, in_ms }),
         1 => target().prop_map(|target| Action::BeatOff { target }),
         2 => target().prop_map(|target| Action::Cancel { target }),
         2 => target().prop_map(|target| Action::Remove { target }),

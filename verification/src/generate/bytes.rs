@@ -4,11 +4,12 @@
 //! inserted byte would change every choice behind it. Here a mutation changes a line or two.
 
 use super::alphabet::{
-    ACTIVES, ATTEMPTS, BACKOFFS, COALESCES, DELAYS, DISTANCES, DRAINS, DURATIONS, HANDLERS, MISSED,
-    ON_REPLACE, PERIODS, PHASES, REASONS, STEPS_OF_THE_WALL_CLOCK, SUSPENDS, TARGETS, URGENCIES,
+    ACTIVES, ATTEMPTS, BACKOFFS, BARRIER_LIMITS, COALESCES, DELAYS, DISTANCES, DRAINS, DURATIONS,
+    FLOODS, HANDLERS, MISSED, ON_REPLACE, ORS, PERIODS, PHASES, REASONS, SPACINGS,
+    STEPS_OF_THE_WALL_CLOCK, SUSPENDS, TARGETS, TICKETS, URGENCIES, without_doubles,
 };
 use super::machine::{State, Transition};
-use crate::scenario::{Action, Outcome, Policy, ResultSpec, Scenario};
+use crate::scenario::{Action, Outcome, Policy, ResultSpec, RosterEntry, Scenario};
 
 /// As many steps as a schedule has at most; what is longer finds nothing new, but slowly.
 const STEPS: usize = 64;
@@ -36,17 +37,21 @@ impl Bytes<'_> {
             max_active: self.pick(&ACTIVES),
             missed: self.pick(&MISSED),
             on_replace: self.pick(&ON_REPLACE),
+            spacing_ms: self.pick(&SPACINGS),
+            flood: self.pick(&FLOODS),
+            barrier_limit_ms: self.pick(&BARRIER_LIMITS),
         }
     }
 
     fn outcome(&mut self) -> Outcome {
-        match self.pick(&[0, 1, 2, 3, 4, 5, 6]) {
+        match self.pick(&[0, 1, 2, 3, 4, 5, 6, 7]) {
             0 => Outcome::Ran,
             1 => Outcome::Skip,
             2 => Outcome::Busy { for_ms: None },
             3 => Outcome::Busy { for_ms: Some(self.pick(&DURATIONS)) },
             4 => Outcome::Defer { for_ms: self.pick(&DURATIONS) },
             5 => Outcome::Fail,
+            6 => Outcome::FailFor { for_ms: self.pick(&DURATIONS) },
             _ => Outcome::Panic,
         }
     }
@@ -64,8 +69,12 @@ impl Bytes<'_> {
     }
 
     fn transition(&mut self, state: &State) -> Transition {
-        let kinds: [u8; 20] = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 8, 9, 10, 11];
-        Transition::Act(match self.pick(&kinds) {
+        let kinds: [u8; 32] = [
+            0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 12, 12, 13, 13, 14,
+            15, 16, 16, 17, 18,
+        ];
+        let kind = self.pick(&kinds);
+        Transition::Act(match kind {
             0 => return Transition::Later(self.pick(&DISTANCES)),
             1 => Action::Wake {
                 target: self.name(&TARGETS),
@@ -98,11 +107,58 @@ impl Bytes<'_> {
             8 => Action::Cancel { target: self.name(&TARGETS) },
             9 => Action::Remove { target: self.name(&TARGETS) },
             10 => Action::Suspend { ms: self.pick(&SUSPENDS) },
+            12..=15 => self.request(kind),
+            16..=18 => self.runner(kind),
             _ => match self.pick(&[0, 1, 2]) {
                 0 => Action::Wallclock { ms: self.pick(&STEPS_OF_THE_WALL_CLOCK) },
                 _ => Action::Stop { drain_ms: self.pick(&DRAINS) },
             },
         })
+    }
+
+    /// Of the kinds from 12 to 15: what is more than a wake, or moves one.
+    fn request(&mut self, kind: u8) -> Action {
+        match kind {
+            12 => Action::Await {
+                name: self.name(&TICKETS),
+                target: self.name(&TARGETS),
+                in_ms: self.pick(&DELAYS),
+                urgency: self.pick(&URGENCIES),
+                reason: self.name(&REASONS),
+                or: self.pick(&ORS),
+            },
+            13 => Action::Barrier { target: self.name(&TARGETS), reason: self.name(&REASONS) },
+            14 => match self.pick(&[0, 1]) {
+                0 => Action::Revive { target: self.name(&TARGETS) },
+                _ => Action::WakeAll {
+                    in_ms: self.pick(&DELAYS),
+                    urgency: self.pick(&URGENCIES),
+                    reason: self.name(&REASONS),
+                },
+            },
+            _ => Action::Postpone { target: self.name(&TARGETS), in_ms: self.pick(&DURATIONS) },
+        }
+    }
+
+    /// Of the kinds from 16 to 18: what begins, changes or ends a runner.
+    fn runner(&mut self, kind: u8) -> Action {
+        let name = self.name(&HANDLERS);
+        match kind {
+            16 => Action::Runner { name, roster: self.roster() },
+            17 => Action::Update { name, roster: self.roster() },
+            _ => Action::StopRunner { name },
+        }
+    }
+
+    fn roster(&mut self) -> Vec<RosterEntry> {
+        let entries: Vec<RosterEntry> = (0..self.pick(&[0, 1, 2, 1]))
+            .map(|_| RosterEntry {
+                target: self.name(&TARGETS),
+                every_ms: self.pick(&PERIODS),
+                phase_ms: self.pick(&PHASES),
+            })
+            .collect();
+        without_doubles(entries.into_iter())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Playing one scenario on two subjects and comparing everything that can be seen of them.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::scenario::play::conserved;
@@ -67,7 +68,14 @@ pub fn differ(
     second: &mut dyn Subject,
     scenario: &Scenario,
 ) -> Option<Difference> {
-    let mut pair = Pair { first, second, compared: (0, 0), targets: Vec::new(), at_ms: 0 };
+    let mut pair = Pair {
+        first,
+        second,
+        compared: (0, 0),
+        targets: Vec::new(),
+        tickets: Vec::new(),
+        at_ms: 0,
+    };
     match pair.play(scenario) {
         Ok(()) => None,
         Err(difference) => Some(*difference),
@@ -80,6 +88,7 @@ struct Pair<'subject> {
     /// How many events of each have been compared.
     compared: (usize, usize),
     targets: Vec<String>,
+    tickets: Vec<String>,
     at_ms: u64,
 }
 
@@ -102,6 +111,11 @@ impl Pair<'_> {
                 let refused =
                     (self.first.apply(action).is_err(), self.second.apply(action).is_err());
                 self.same(&format!("whether `{step}` is refused"), &refused.0, &refused.1)?;
+                if let Action::Await { name, .. } = action
+                    && !self.tickets.contains(name)
+                {
+                    self.tickets.push(name.clone());
+                }
                 if let Action::Suspend { ms } = action {
                     self.at_ms = self.at_ms.saturating_add(*ms);
                 }
@@ -130,6 +144,12 @@ impl Pair<'_> {
             let states = (self.first.state(target), self.second.state(target));
             self.same(&format!("the state of {target}"), &states.0, &states.1)?;
         }
+        for ticket in &self.tickets {
+            let tickets = (self.first.ticket(ticket), self.second.ticket(ticket));
+            self.same(&format!("the ticket {ticket}"), &tickets.0, &tickets.1)?;
+        }
+        let poisoned = (poisoned(self.first), poisoned(self.second));
+        self.same("the poisoned targets", &poisoned.0, &poisoned.1)?;
         self.same("the deadline", &self.first.deadline(), &self.second.deadline())?;
         self.same("the handler", &self.first.handler(), &self.second.handler())?;
         self.same("the runs in flight", &self.first.active(), &self.second.active())?;
@@ -185,6 +205,10 @@ fn ends(events: &[Event]) -> Vec<String> {
 
 fn told(event: &Event) -> String {
     event.to_string()
+}
+
+fn poisoned(subject: &dyn Subject) -> BTreeSet<String> {
+    subject.poisoned().into_iter().collect()
 }
 
 fn counts(subject: &dyn Subject) -> String {

@@ -13,6 +13,7 @@ pub fn with_expectations(scenario: &Scenario, at_ms: u64) -> Scenario {
     let mut oracle = Oracle::new(&scenario.policy);
     let mut steps = Vec::new();
     let mut targets: Vec<String> = Vec::new();
+    let mut tickets: Vec<String> = Vec::new();
     let mut resumed_at = 0;
     for step in scenario.steps.iter().filter(|step| step.at_ms <= at_ms) {
         // What the oracle refuses is left to the player to tell.
@@ -25,6 +26,11 @@ pub fn with_expectations(scenario: &Scenario, at_ms: u64) -> Scenario {
         }
         if let Verb::Act(action) = &step.verb {
             let _ = oracle.apply(action);
+            if let Action::Await { name, .. } = action
+                && !tickets.contains(name)
+            {
+                tickets.push(name.clone());
+            }
             if let Action::Suspend { ms } = action {
                 resumed_at = step.at_ms.saturating_add(*ms);
             }
@@ -33,7 +39,10 @@ pub fn with_expectations(scenario: &Scenario, at_ms: u64) -> Scenario {
     }
     let at_ms = at_ms.max(resumed_at);
     if oracle.advance_to(at_ms).is_ok() && oracle.settle().is_ok() {
-        let expected = expectations(&oracle, &targets);
+        let mut expected = expectations(&oracle, &targets);
+        let told = |name: String| oracle.ticket(&name).map(|state| (name, state));
+        let tickets = tickets.into_iter().filter_map(told);
+        expected.extend(tickets.map(|(name, state)| Expectation::Ticket { name, state }));
         steps.extend(expected.into_iter().map(|it| (at_ms, Verb::Expect(it))));
     }
     Scenario::new(scenario.policy.clone(), steps)
@@ -62,6 +71,7 @@ fn expectations(oracle: &Oracle, targets: &[String]) -> Vec<Expectation> {
                 attempt: Some(run.attempt),
                 missed: Some(run.missed),
                 at_ms: Some(run.at_ms),
+                beside: run.beside,
             }));
         }
     }
@@ -73,6 +83,7 @@ fn expectations(oracle: &Oracle, targets: &[String]) -> Vec<Expectation> {
     );
     all.push(Expectation::Deadline(oracle.deadline()));
     all.push(Expectation::Handler(oracle.handler()));
+    all.push(Expectation::Poisoned(oracle.poisoned().into_iter().collect()));
     all.push(Expectation::Active(oracle.active()));
     all.push(Expectation::Peak(oracle.peak()));
     let count = |counter| (counter, oracle.count(counter));

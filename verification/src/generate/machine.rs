@@ -10,11 +10,11 @@ use proptest::sample::select;
 use proptest::strategy::{BoxedStrategy, Union};
 use proptest_state_machine::ReferenceStateMachine;
 
-use super::alphabet::{at_any_time, outcome, policy};
+use super::alphabet::{at_any_time, outcome, policy, roster};
 use crate::oracle::Oracle;
-use crate::scenario::order::installs_first;
+use crate::scenario::order::{installs, installs_first};
 use crate::scenario::subject::{Event, Subject};
-use crate::scenario::{Action, Missed, Outcome, Policy, Scenario, Verb};
+use crate::scenario::{Action, Missed, Outcome, Policy, RosterEntry, Scenario, Verb};
 
 /// One step of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,10 +55,13 @@ impl State {
     /// Whether the line makes sense here, so that each schedule is a scenario file that plays.
     pub(super) fn allows(&self, transition: &Transition) -> bool {
         match transition {
-            // The end of a run that is not held, the dispose of what never was.
-            Transition::Act(action @ (Action::Finish { .. } | Action::Dispose { .. })) => {
-                self.oracle.clone().apply(action).is_ok()
-            }
+            // The end of a run that is not held, the dispose or the update of what never was.
+            Transition::Act(
+                action @ (Action::Finish { .. }
+                | Action::Dispose { .. }
+                | Action::Update { .. }
+                | Action::StopRunner { .. }),
+            ) => self.oracle.clone().apply(action).is_ok(),
             Transition::Act(_) | Transition::Later(_) => true,
         }
     }
@@ -67,19 +70,25 @@ impl State {
     ///
     /// * an install of the same instant as a wake that stands before it: the engine learns of
     ///   both in the order of their lines, while to the text the wake came later. Nor on one that
-    ///   [`installs_first`] would move, since a file is played in that order;
-    /// * an install while beats may wait under `missed=burst`: the engine serves them first in,
-    ///   first out, the oracle by the due of each.
+    ///   [`installs_first`] would move, since a file is played in that order. A runner is an
+    ///   install, and what requests a run is a wake;
+    /// * an install or a `postpone` while beats may wait under `missed=burst`: the engine serves
+    ///   them first in, first out, the oracle by the due of each.
     pub(super) fn is_compared(&self, transition: &Transition) -> bool {
-        let Transition::Act(action @ Action::Install { .. }) = transition else { return true };
-        if self.policy.missed == Missed::Burst && self.earlier > 0 {
+        let Transition::Act(action) = transition else { return true };
+        let verb = Verb::Act(action.clone());
+        let moves = installs(&verb) || matches!(action, Action::Postpone { .. });
+        if moves && self.policy.missed == Missed::Burst && self.earlier > 0 {
             return false;
+        }
+        if !installs(&verb) {
+            return true;
         }
         let instant = &self.steps[self.earlier..];
-        if instant.iter().any(|(_, verb)| matches!(verb, Verb::Act(Action::Wake { .. }))) {
+        if instant.iter().any(|(_, verb)| requests(verb)) {
             return false;
         }
-        let install = (self.now, Verb::Act(action.clone()));
+        let install = (self.now, verb);
         let steps = instant.iter().cloned().chain([install]).collect();
         let instant = Scenario::new(self.policy.clone(), steps);
         installs_first(&instant) == instant
@@ -93,7 +102,7 @@ impl State {
                 self.go_to(self.now.saturating_add(*distance));
             }
             Transition::Act(action) => {
-                if let Some(target) = action.target() {
+                for target in action.targets() {
                     self.oracle.name_target(target);
                 }
                 // Refused only where `allows` said so, and then nothing has changed.
@@ -131,7 +140,7 @@ impl State {
     pub(super) fn installed(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for (_, verb) in &self.steps {
-            if let Verb::Act(Action::Install { name }) = verb
+            if let Verb::Act(Action::Install { name } | Action::Runner { name, .. }) = verb
                 && !names.contains(name)
             {
                 names.push(name.clone());
@@ -140,10 +149,21 @@ impl State {
         names
     }
 
+    /// The runners that were started at some time.
+    pub(super) fn runners(&self) -> Vec<String> {
+        let runners = self.steps.iter().filter_map(|(_, verb)| match verb {
+            Verb::Act(Action::Runner { name, .. }) => Some(name.clone()),
+            _ => None,
+        });
+        runners.collect()
+    }
+
     /// The cadences that were set at some time.
     fn cadences(&self) -> Vec<Action> {
         let actions = self.steps.iter().filter_map(|(_, verb)| match verb {
-            Verb::Act(action @ Action::Beat { .. }) => Some(action.clone()),
+            Verb::Act(action @ (Action::Beat { .. } | Action::Update { .. })) => {
+                Some(action.clone())
+            }
             _ => None,
         });
         actions.collect()
@@ -166,6 +186,21 @@ impl State {
                 select(installed).prop_map(|name| Transition::Act(Action::Dispose { name }));
             arms.push((2, dispose.boxed()));
         }
+        let runners = self.runners();
+        if !runners.is_empty() {
+            let roster = ROSTER.with(|any| any.get_or_init(|| roster().boxed()).clone());
+            let name = select(runners);
+            let update = (name.clone(), roster)
+                .prop_map(|(name, roster)| Transition::Act(Action::Update { name, roster }));
+            let stop = name.prop_map(|name| Transition::Act(Action::StopRunner { name }));
+            arms.extend([(1, update.boxed()), (1, stop.boxed())]);
+        }
+        let poisoned = self.oracle.poisoned();
+        if !poisoned.is_empty() {
+            let revive =
+                select(poisoned).prop_map(|target| Transition::Act(Action::Revive { target }));
+            arms.push((2, revive.boxed()));
+        }
         let cadences = self.cadences();
         if !cadences.is_empty() {
             // A reload sets again what is set.
@@ -175,9 +210,24 @@ impl State {
     }
 }
 
+/// Whether the line requests a run.
+fn requests(verb: &Verb) -> bool {
+    matches!(
+        verb,
+        Verb::Act(
+            Action::Wake { .. }
+                | Action::WakeAll { .. }
+                | Action::Barrier { .. }
+                | Action::Await { .. }
+                | Action::Revive { .. }
+        )
+    )
+}
+
 thread_local! {
     // Made once: a strategy of many parts costs more to make than to draw from.
     static AT_ANY_TIME: OnceCell<BoxedStrategy<Transition>> = const { OnceCell::new() };
+    static ROSTER: OnceCell<BoxedStrategy<Vec<RosterEntry>>> = const { OnceCell::new() };
     static OUTCOME: OnceCell<BoxedStrategy<Outcome>> = const { OnceCell::new() };
 }
 

@@ -2,8 +2,8 @@ use super::*;
 use crate::oracle::Oracle;
 use crate::scenario::parse::parse;
 use crate::scenario::play::play;
-use crate::scenario::subject::Subject;
-use crate::scenario::{Missed, OnReplace, Verb};
+use crate::scenario::subject::{Event, Subject};
+use crate::scenario::{Counter, Flood, Missed, OnReplace, TicketState, Verb};
 
 fn oracle(policy: &Policy) -> Box<dyn Subject> {
     Box::new(Oracle::new(policy))
@@ -41,7 +41,7 @@ fn the_oracle_does_not_differ_from_itself() {
 #[test]
 fn each_wrong_policy_is_found() {
     type Change = fn(&mut Policy);
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 11] = [
         ("coalesce", |policy| policy.coalesce_ms += 1),
         ("retry", |policy| policy.retry_ms += 1),
         ("backoff-factor", |policy| policy.backoff_factor += 1),
@@ -58,6 +58,12 @@ fn each_wrong_policy_is_found() {
                 OnReplace::Cancel => OnReplace::Finish,
             };
         }),
+        ("spacing", |policy| policy.spacing_ms += 1),
+        ("flood", |policy| match &mut policy.flood {
+            Some(flood) => flood.starts += 1,
+            None => policy.flood = Some(Flood { starts: 2, within_ms: 30 }),
+        }),
+        ("barrier-limit", |policy| policy.barrier_limit_ms += 1),
     ];
     for (key, change) in changes {
         let wrong = wrong(change);
@@ -72,6 +78,43 @@ fn each_wrong_policy_is_found() {
         let fails = |mut subject: Box<dyn Subject>| play(&file, &mut *subject).failure.is_some();
         assert!(fails(wrong(&file.policy)), "the wrong {key} passes:\n{file}");
         assert!(!fails(oracle(&file.policy)), "the oracle fails:\n{file}");
+    }
+}
+
+/// All that can become of a ticket, and the rarer things that barriers, runners and attempts can
+/// come to, are met by random schedules: else two subjects would agree on them by never playing
+/// them.
+#[test]
+fn rare_things_are_met() {
+    let met = std::cell::RefCell::new(std::collections::BTreeMap::<String, u32>::new());
+    let meet = |what: String| *met.borrow_mut().entry(what).or_default() += 1;
+    let found = search(2_000, 0, Among::Compared, |scenario| {
+        let mut subject = Oracle::new(&scenario.policy);
+        play(scenario, &mut subject);
+        for ticket in ["t", "u"].into_iter().filter_map(|name| subject.ticket(name)) {
+            meet(format!("ticket {ticket}"));
+        }
+        for event in subject.events() {
+            if let Event::Started(run) = event
+                && let Some(beside) = run.beside
+            {
+                meet(format!("beside {}", beside.min(1)));
+            }
+        }
+        if !subject.poisoned().is_empty() {
+            meet("poisoned".to_owned());
+        }
+        if subject.count(Counter::StaleClaims) > 0 {
+            meet("stale-claims".to_owned());
+        }
+        None
+    });
+    assert_eq!(found.map_err(|found| found.to_string()), Ok(()));
+    let met = met.into_inner();
+    let tickets = TicketState::ALL.map(|state| format!("ticket {state}"));
+    let others = ["beside 0", "beside 1", "poisoned", "stale-claims"].map(str::to_owned);
+    for what in tickets.into_iter().chain(others) {
+        assert!(met.contains_key(&what), "{what} in {met:?}");
     }
 }
 

@@ -14,10 +14,18 @@ pub(super) struct Cadence {
     pub(super) next: u64,
     /// The instant of the last beat.
     pub(super) last: Option<u64>,
+    /// The registration of the runner that set it, if one has.
+    pub(super) owner: Option<u64>,
 }
 
 impl Oracle {
-    pub(super) fn set_cadence(&mut self, key: &str, every: u64, phase: Option<u64>) {
+    pub(super) fn set_cadence(
+        &mut self,
+        key: &str,
+        every: u64,
+        phase: Option<u64>,
+        owner: Option<u64>,
+    ) {
         if self.stopped {
             return;
         }
@@ -36,7 +44,7 @@ impl Oracle {
             },
             (_, None) => after(now, every),
         };
-        target.cadence = Some(Cadence { every, phase, next, last });
+        target.cadence = Some(Cadence { every, phase, next, last, owner });
     }
 
     /// Makes the beats whose instant has come.

@@ -2,7 +2,7 @@
 
 use super::{Ending, Ends, Event, Flight, Oracle, after};
 use crate::scenario::subject::Refusal;
-use crate::scenario::{Outcome, Urgency};
+use crate::scenario::{Outcome, TicketState, Urgency};
 
 impl Oracle {
     /// Ends the runs whose time is over.
@@ -56,17 +56,19 @@ impl Oracle {
         if outcome == Outcome::Panic {
             self.tally.panics += 1;
         }
-        if flight.orphaned {
-            return;
-        }
-        if self.stopped {
-            self.end_after_stop(&flight, outcome);
+        if self.stopped || flight.orphaned.is_some() {
+            self.end_without_effect(&flight, outcome);
             return;
         }
         let older = flight.generation < self.generation;
         match outcome {
             Outcome::Ran | Outcome::Skip => {
-                self.target(&flight.target).failures = 0;
+                let target = self.target(&flight.target);
+                target.failures = 0;
+                target.given_up.clear();
+                let done =
+                    if outcome == Outcome::Ran { TicketState::Ran } else { TicketState::Skip };
+                self.end_tickets(&flight.requests, done);
             }
             _ if older => self.pass_on(flight, false),
             Outcome::Busy { for_ms } => {
@@ -74,7 +76,8 @@ impl Oracle {
                 self.target(&flight.target).floor = floor;
                 self.give_back(flight);
             }
-            Outcome::Fail | Outcome::Panic => self.fail(flight),
+            Outcome::Fail | Outcome::Panic => self.fail(flight, None),
+            Outcome::FailFor { for_ms } => self.fail(flight, Some(for_ms)),
             Outcome::Defer { for_ms } => {
                 let deferred_to = after(self.now, for_ms);
                 // What came during the run is one wake by now: earliest due, highest urgency.
@@ -92,15 +95,17 @@ impl Oracle {
         }
     }
 
-    fn fail(&mut self, flight: Flight) {
+    fn fail(&mut self, flight: Flight, for_ms: Option<u64>) {
         let failures = self.target(&flight.target).failures + 1;
-        let floor = after(self.now, self.backoff(failures));
+        let floor = after(self.now, for_ms.unwrap_or_else(|| self.backoff(failures)));
         let gives_up = failures >= self.policy.max_attempts;
         let target = self.target(&flight.target);
         target.floor = floor;
         target.failures = if gives_up { 0 } else { failures };
         if gives_up {
+            target.given_up.extend(flight.requests.iter().cloned());
             self.tally.gave_up += 1;
+            self.end_tickets(&flight.requests, TicketState::GaveUp);
         } else {
             self.give_back(flight);
         }
@@ -120,17 +125,29 @@ impl Oracle {
         delay
     }
 
-    /// A run after the stop ends without effect; what it would give back is discarded.
-    fn end_after_stop(&mut self, flight: &Flight, outcome: Outcome) {
+    /// A run after the stop, or of a target that was removed, ends without effect; what it would
+    /// give back is discarded. Only its tickets say how it ended.
+    fn end_without_effect(&mut self, flight: &Flight, outcome: Outcome) {
         let older = flight.generation < self.generation;
+        let failures = match flight.orphaned {
+            Some(failures) => failures,
+            None => self.target(&flight.target).failures,
+        };
         let would_give_back = match outcome {
-            Outcome::Ran | Outcome::Skip => false,
+            Outcome::Ran => return self.end_tickets(&flight.requests, TicketState::Ran),
+            Outcome::Skip => return self.end_tickets(&flight.requests, TicketState::Skip),
             Outcome::Busy { .. } | Outcome::Defer { .. } => true,
-            Outcome::Fail | Outcome::Panic => {
-                older || self.target(&flight.target).failures + 1 < self.policy.max_attempts
+            Outcome::Fail | Outcome::FailFor { .. } | Outcome::Panic => {
+                older || failures + 1 < self.policy.max_attempts
             }
         };
-        if would_give_back {
+        let how = match (would_give_back, flight.orphaned) {
+            (false, _) => TicketState::GaveUp,
+            (true, Some(_)) => TicketState::Removed,
+            (true, None) => TicketState::Stopped,
+        };
+        self.end_tickets(&flight.requests, how);
+        if would_give_back && flight.orphaned.is_none() {
             self.tally.retried += 1;
             self.tally.discarded += 1;
         }
@@ -144,12 +161,15 @@ impl Oracle {
             request.due = due;
             request.moved = by_install;
         }
-        if !flight.orphaned {
+        if flight.orphaned.is_some() {
+            self.end_tickets(&flight.requests, TicketState::Removed);
+        } else {
             self.give_back(flight);
         }
     }
 
     fn give_back(&mut self, flight: Flight) {
+        self.defer_tickets(&flight.requests);
         let missed = self.policy.missed;
         let target = self.target(&flight.target);
         let merged = target.put(flight.requests, 1, missed);
@@ -164,7 +184,7 @@ fn ending(outcome: Outcome) -> Ending {
         Outcome::Skip => Ending::Skip,
         Outcome::Busy { .. } => Ending::Busy,
         Outcome::Defer { .. } => Ending::Defer,
-        Outcome::Fail => Ending::Fail,
+        Outcome::Fail | Outcome::FailFor { .. } => Ending::Fail,
         Outcome::Panic => Ending::Panic,
     }
 }

@@ -38,6 +38,7 @@ impl Oracle {
                 request.deferred_to = None;
                 if request.made_at < now && !request.moved && request.due < rested {
                     request.due = rested;
+                    request.held_to = request.held_to.map(|held_to| held_to.max(rested));
                     request.moved = true;
                 }
             }
@@ -51,13 +52,19 @@ impl Oracle {
                 got: "none".to_owned(),
             });
         };
-        match *registration {
-            Some(generation) if generation < self.generation => self.tally.stale_disposes += 1,
-            // Of the current generation, maybe again.
-            Some(_) => self.installed = None,
-            // Its install was refused: there is nothing to drop.
-            None => {}
+        // Where its install was refused there is nothing to drop.
+        if let Some(generation) = *registration {
+            self.dispose_generation(generation);
         }
         Ok(())
+    }
+
+    pub(super) fn dispose_generation(&mut self, generation: u64) {
+        if generation < self.generation {
+            self.tally.stale_disposes += 1;
+        } else {
+            // Of the current generation, maybe again.
+            self.installed = None;
+        }
     }
 }

@@ -19,7 +19,9 @@ pub(super) struct Request {
     pub(super) missed: bool,
     /// The instant before which the run that deferred it does not want it back.
     pub(super) deferred_to: Option<u64>,
-    /// When it takes a deferral along, where that is not its own due.
+    /// The instant until which the rates of its target have held it back.
+    pub(super) held_to: Option<u64>,
+    /// When it takes along what is deferred or held back, where that is not its own due.
     pub(super) passes_at: Option<u64>,
     /// An install has moved it since it last ran.
     pub(super) moved: bool,
@@ -28,6 +30,10 @@ pub(super) struct Request {
     /// How many runs of the handler of which generation have had it.
     pub(super) starts: u64,
     pub(super) starts_under: u64,
+    /// Its run is to run alone.
+    pub(super) barrier: bool,
+    /// The ticket that came with it.
+    pub(super) ticket: Option<usize>,
 }
 
 impl Request {
@@ -41,11 +47,14 @@ impl Request {
             beats: 0,
             missed: false,
             deferred_to: None,
+            held_to: None,
             passes_at: None,
             moved: false,
             retained: false,
             starts: 0,
             starts_under: 0,
+            barrier: false,
+            ticket: None,
         }
     }
 
@@ -59,10 +68,24 @@ impl Request {
         self.starts = self.starts_under(generation) + 1;
         self.starts_under = generation;
         self.deferred_to = None;
+        self.held_to = None;
         self.passes_at = None;
         self.moved = false;
         self.retained = true;
         self
+    }
+
+    /// It wants to run no sooner than that.
+    pub(super) fn postpone(&mut self, earliest: u64) {
+        self.due = self.due.max(earliest);
+        for instant in [&mut self.deferred_to, &mut self.held_to, &mut self.passes_at] {
+            *instant = instant.map(|instant| instant.max(earliest));
+        }
+    }
+
+    /// Until when it waits, where a run has deferred it or the rates hold it back.
+    fn kept_to(&self) -> Option<u64> {
+        self.deferred_to.max(self.held_to)
     }
 }
 
@@ -70,20 +93,26 @@ impl Request {
 ///
 /// The earliest due of all. But requests that a run deferred wait for the deferral, and take
 /// with them whatever came since, except an urgent request: that takes the deferred ones along
-/// at the earlier of its own due and the deferral.
+/// at the earlier of its own due and the deferral. What the rates hold back is taken along in
+/// the same way.
 pub(super) fn wants_from(wake: &[Request]) -> u64 {
-    let deferral = wake.iter().filter_map(|request| request.deferred_to).min();
+    let kept = wake.iter().filter_map(Request::kept_to).min();
     let urgent = wake
         .iter()
-        .filter(|request| request.urgency == Urgency::Urgent && request.deferred_to.is_none())
+        .filter(|request| request.urgency == Urgency::Urgent && request.kept_to().is_none())
         .map(|request| request.passes_at.unwrap_or(request.due))
         .min();
     let earliest = wake.iter().map(|request| request.due).min();
-    match (deferral, urgent) {
+    match (kept, urgent) {
         (None, _) => earliest.unwrap_or(super::NEVER),
-        (Some(deferral), None) => deferral,
-        (Some(deferral), Some(urgent)) => deferral.min(urgent),
+        (Some(kept), None) => kept,
+        (Some(kept), Some(urgent)) => kept.min(urgent),
     }
+}
+
+/// Whether the run of a merged wake is urgent.
+pub(super) fn is_urgent(wake: &[Request]) -> bool {
+    wake.iter().any(|request| request.urgency == Urgency::Urgent)
 }
 
 /// The request that leads a merged wake: of the highest urgency the latest.

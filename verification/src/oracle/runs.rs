@@ -1,8 +1,7 @@
 //! Requests, and the runs that serve them.
 
-use super::request::{Request, leader, wants_from};
-use super::{Ends, Event, Flight, NEVER, Oracle, Started, after};
-use crate::scenario::subject::Refusal;
+use super::request::{Request, leader};
+use super::{Ends, Event, Flight, Oracle, Started, after};
 use crate::scenario::{Outcome, ResultSpec, Urgency};
 
 impl Oracle {
@@ -12,64 +11,66 @@ impl Oracle {
     }
 
     pub(super) fn wake(&mut self, key: &str, reason: &str, delay: u64, urgency: Urgency) {
+        let request = self.request(reason, delay, urgency);
+        self.ask(key, request);
+    }
+
+    /// An urgent wake, due now, whose run is to run alone.
+    pub(super) fn barrier(&mut self, key: &str, reason: &str) {
+        let request = self.request(reason, 0, Urgency::Urgent);
+        self.ask(key, Request { barrier: true, ..request });
+    }
+
+    pub(super) fn request(&mut self, reason: &str, delay: u64, urgency: Urgency) -> Request {
+        let number = self.next_number();
+        Request::new(number, reason, urgency, self.now, after(self.now, delay))
+    }
+
+    pub(super) fn ask(&mut self, key: &str, request: Request) {
         self.tally.accepted += 1;
         if self.stopped {
             self.tally.refused += 1;
             return;
         }
-        let number = self.next_number();
-        let due = after(self.now, delay);
-        let request = Request::new(number, reason, urgency, self.now, due);
         let missed = self.policy.missed;
         let merged = self.target(key).put(vec![request], 1, missed);
         self.tally.coalesced += merged;
     }
 
-    /// The targets that only time keeps from starting, with the instant from which they may,
-    /// in the order of their creation.
-    pub(super) fn starts(&self) -> Vec<(u64, usize)> {
-        let Some(installed) = &self.installed else { return Vec::new() };
-        if self.flights.len() as u64 >= self.policy.max_active {
-            return Vec::new();
+    /// What was given up for a target is one new wake, due now.
+    pub(super) fn revive(&mut self, key: &str) {
+        let mut given_up = std::mem::take(&mut self.target(key).given_up);
+        if given_up.is_empty() {
+            return;
         }
-        let mut starts = Vec::new();
-        for (index, target) in self.targets.iter().enumerate() {
-            let taken = self.flights.iter().any(|flight| flight.target == target.key);
-            if taken || target.requests.is_empty() {
-                continue;
-            }
-            let (wake, _) = target.next_wake(self.policy.missed);
-            let free_since = self.free_since.get(&target.key).copied().unwrap_or(0);
-            let instant = [wants_from(&wake), target.floor, free_since, installed.since];
-            starts.push((instant.into_iter().max().unwrap_or(NEVER), index));
+        self.tally.accepted += 1;
+        if self.stopped {
+            self.tally.refused += 1;
+            return;
         }
-        starts
+        // In their order, so that the same one leads.
+        given_up.sort_by_key(|request| request.number);
+        let again = given_up.into_iter().map(|old| self.request(&old.reason, 0, old.urgency));
+        let again: Vec<Request> = again.collect();
+        let missed = self.policy.missed;
+        let target = self.target(key);
+        target.floor = 0;
+        target.failures = 0;
+        let merged = target.put(again, 1, missed);
+        self.tally.coalesced += merged;
     }
 
-    /// Starts what may start now, one after the other: of those that may for the longest time,
-    /// the one created first.
-    pub(super) fn start_what_starts(&mut self) -> Result<bool, Refusal> {
-        let mut any = false;
-        while let Some((instant, index)) = self.starts().into_iter().min() {
-            if instant > self.now {
-                break;
-            }
-            self.happens(1)?;
-            self.start(index);
-            any = true;
-        }
-        Ok(any)
-    }
-
-    fn start(&mut self, index: usize) {
+    pub(super) fn start(&mut self, index: usize) {
         let Some(installed) = self.installed.clone() else { return };
         let generation = self.generation;
         let (wake, rest) = self.targets[index].next_wake(self.policy.missed);
         self.targets[index].requests = rest;
+        self.targets[index].started.push(self.now);
         self.delay_cadence(index, &wake);
 
         let key = self.targets[index].key.clone();
         let earlier = wake.iter().map(|request| request.starts_under(generation)).max();
+        let barrier = wake.iter().any(|request| request.barrier);
         let beats: u64 = wake.iter().map(|request| request.beats).sum();
         self.events.push(Event::Started(Started {
             at_ms: self.now,
@@ -79,6 +80,7 @@ impl Oracle {
             reasons: wake.iter().map(|request| request.reason.clone()).collect(),
             attempt: earlier.unwrap_or(0) + 1,
             missed: beats.saturating_sub(1),
+            beside: barrier.then_some(self.flights.len() as u64),
         }));
         self.tally.started += 1;
         self.peak = self.peak.max(self.flights.len() as u64 + 1);
@@ -88,7 +90,8 @@ impl Oracle {
             handler: installed.name,
             generation,
             target: key,
-            orphaned: false,
+            orphaned: None,
+            barrier,
             requests: wake.into_iter().map(|request| request.taken_under(generation)).collect(),
             ends: match result {
                 ResultSpec::Hold => Ends::WhenTold,

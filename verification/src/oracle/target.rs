@@ -1,8 +1,9 @@
 //! A target: what waits for it, and what keeps it from starting.
 
+use super::after;
 use super::cadence::Cadence;
 use super::request::Request;
-use crate::scenario::Missed;
+use crate::scenario::{Missed, Policy};
 
 /// A target with all its requests that no run has served.
 #[derive(Clone, Debug)]
@@ -14,11 +15,47 @@ pub(super) struct Target {
     pub(super) floor: u64,
     /// Failures in a row.
     pub(super) failures: u64,
+    /// When its runs started.
+    pub(super) started: Vec<u64>,
+    /// The latest registration whose runner has claimed its cadence.
+    pub(super) claimed: Option<u64>,
+    /// What was given up since a run of it was done: while there is any, it is poisoned.
+    pub(super) given_up: Vec<Request>,
 }
 
 impl Target {
     pub(super) fn new(key: &str) -> Self {
-        Self { key: key.to_owned(), requests: Vec::new(), cadence: None, floor: 0, failures: 0 }
+        Self {
+            key: key.to_owned(),
+            requests: Vec::new(),
+            cadence: None,
+            floor: 0,
+            failures: 0,
+            started: Vec::new(),
+            claimed: None,
+            given_up: Vec::new(),
+        }
+    }
+
+    /// The instant from which its rates allow a run that is not urgent.
+    pub(super) fn rates_allow_from(&self, policy: &Policy) -> u64 {
+        let spaced = self.started.last().map_or(0, |last| after(*last, policy.spacing_ms));
+        let flooded = policy.flood.map_or(0, |flood| {
+            let starts = usize::try_from(flood.starts).unwrap_or(usize::MAX);
+            let nth_last = self.started.iter().rev().nth(starts.saturating_sub(1));
+            nth_last.map_or(0, |instant| after(*instant, flood.within_ms))
+        });
+        spaced.max(flooded)
+    }
+
+    /// The rates hold back what the next run would serve.
+    pub(super) fn hold_back(&mut self, missed: Missed, until: u64) {
+        let the_beat = (missed == Missed::Burst).then(|| self.first_beat()).flatten();
+        for (index, request) in self.requests.iter_mut().enumerate() {
+            if request.beats == 0 || the_beat.is_none_or(|beat| beat == index) {
+                request.held_to = Some(until);
+            }
+        }
     }
 
     pub(super) fn next_beat(&self) -> Option<u64> {
@@ -60,6 +97,9 @@ impl Target {
                     rest.push(Request { beats: request.beats - 1, ..request.clone() });
                 }
             }
+        }
+        for request in &mut rest {
+            request.held_to = None;
         }
         (wake, rest)
     }

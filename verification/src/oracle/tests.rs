@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::Oracle;
 use crate::files::{below, play_file};
 use crate::generate::schedule;
-use crate::scenario::Policy;
 use crate::scenario::subject::{Event, Subject};
+use crate::scenario::{Action, Policy, TicketState, Verb};
 
 fn oracle(policy: &Policy) -> Box<dyn Subject> {
     Box::new(Oracle::new(policy))
@@ -18,7 +18,7 @@ fn oracle(policy: &Policy) -> Box<dyn Subject> {
 fn own_scenarios_hold() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let files = below(&folder).unwrap_or_default();
-    assert!(files.len() >= 148, "only {} scenarios found", files.len());
+    assert!(files.len() >= 210, "only {} scenarios found", files.len());
     for file in files {
         let report = play_file(&file, oracle);
         assert!(report.passed(), "{}", report.text(true));
@@ -50,5 +50,50 @@ proptest! {
         prop_assert_eq!(oracle.advance_to(last), Ok(()));
         prop_assert_eq!(oracle.settle(), Ok(()));
         prop_assert!(oracle.deadline().is_none_or(|deadline| deadline > oracle.now));
+    }
+
+    /// Nothing starts beside a barrier's run, and that starts beside others only past its limit.
+    #[test]
+    fn barriers_run_alone(scenario in schedule()) {
+        let mut oracle = Oracle::new(&scenario.policy);
+        crate::scenario::play::play(&scenario, &mut oracle);
+        let mut barrier: Option<String> = None;
+        for event in oracle.events() {
+            match event {
+                Event::Started(run) => {
+                    prop_assert_eq!(&barrier, &None);
+                    if let Some(beside) = run.beside {
+                        barrier = Some(run.target.clone());
+                        let late = run.at_ms >= scenario.policy.barrier_limit_ms;
+                        prop_assert!(beside == 0 || late);
+                    }
+                }
+                Event::Ended { target, .. } => {
+                    barrier = barrier.filter(|alone| alone != target);
+                }
+            }
+        }
+    }
+
+    /// A ticket that has ended never says anything else, and none waits in a hub that has stopped
+    /// without drain (P13).
+    #[test]
+    fn tickets_end_once(scenario in schedule()) {
+        let mut oracle = Oracle::new(&scenario.policy);
+        let mut ended: Vec<TicketState> = Vec::new();
+        for step in &scenario.steps {
+            prop_assert_eq!(oracle.advance_to(step.at_ms), Ok(()));
+            step.verb.targets().into_iter().for_each(|target| oracle.name_target(target));
+            let Verb::Act(action) = &step.verb else { continue };
+            prop_assert_eq!(oracle.apply(action), Ok(()));
+            let states: Vec<_> = oracle.tickets.iter().map(|ticket| ticket.state).collect();
+            for (was, is) in ended.iter().zip(&states) {
+                prop_assert!(was == is || *was == TicketState::Waiting);
+            }
+            if *action == (Action::Stop { drain_ms: None }) {
+                prop_assert!(!states.contains(&TicketState::Waiting));
+            }
+            ended = states;
+        }
     }
 }

@@ -7,7 +7,7 @@ use reveille::{Counters, Generation, Snapshot, Tick};
 
 use crate::scenario::engine::EngineSubject;
 use crate::scenario::subject::{Event, Refusal, Subject};
-use crate::scenario::{Action, Counter, Missed, Policy, TargetState};
+use crate::scenario::{Action, Counter, Missed, Policy, TargetState, TicketState};
 
 /// One law: its name, the promises it belongs to, and what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,7 +172,7 @@ impl Watched {
         let now = self.engine.snapshot();
         let (before, after) = (self.before.clone(), now);
         self.steps += 1;
-        self.names.extend(action.target().map(str::to_owned));
+        self.names.extend(action.targets().into_iter().map(str::to_owned));
         self.keep_books(action);
         let counters = after.counters;
         self.check(Id::Conserved, counters.is_conserved(), || format!("{counters:?}"));
@@ -450,5 +450,13 @@ impl Subject for Watched {
 
     fn count(&self, counter: Counter) -> u64 {
         self.engine.count(counter)
+    }
+
+    fn ticket(&self, name: &str) -> Option<TicketState> {
+        self.engine.ticket(name)
+    }
+
+    fn poisoned(&self) -> Vec<String> {
+        self.engine.poisoned()
     }
 }

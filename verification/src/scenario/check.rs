@@ -1,5 +1,7 @@
 //! Whether an expectation holds of a subject, and what there was where it does not.
 
+use std::collections::BTreeSet;
+
 use super::subject::{Event, Started, Subject};
 use super::{Counter, Expectation, LastRun};
 
@@ -39,6 +41,15 @@ pub(super) fn check(expectation: &Expectation, subject: &dyn Subject) -> Result<
         Expectation::Handler(handler) => {
             let got = subject.handler();
             (got != *handler).then(|| Expectation::Handler(got).to_string())
+        }
+        Expectation::Ticket { name, state } => {
+            let got = subject.ticket(name);
+            let told = |state| Expectation::Ticket { name: name.clone(), state }.to_string();
+            (got != Some(*state)).then(|| got.map_or_else(|| format!("no ticket {name}"), told))
+        }
+        Expectation::Poisoned(targets) => {
+            let got: BTreeSet<String> = subject.poisoned().into_iter().collect();
+            (got != *targets).then(|| Expectation::Poisoned(got).to_string())
         }
         Expectation::Active(count) => {
             let got = subject.active();
@@ -95,6 +106,7 @@ fn check_last(last: &LastRun, subject: &dyn Subject) -> Option<String> {
         attempt: last.attempt.map(|_| run.attempt),
         missed: last.missed.map(|_| run.missed),
         at_ms: last.at_ms.map(|_| run.at_ms),
+        beside: last.beside.and(run.beside),
     };
     (got != *last).then(|| got.to_string())
 }

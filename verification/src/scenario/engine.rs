@@ -14,7 +14,8 @@ use reveille::{
 
 use super::subject::{EVENT_LIMIT, Ending, Event, Refusal, Started, Subject};
 use super::{
-    Action, Counter, Missed, OnReplace, Outcome, Policy, ResultSpec, TargetState, Urgency,
+    Action, Counter, Missed, OnReplace, Outcome, Policy, ResultSpec, TargetState, TicketState,
+    Urgency,
 };
 
 /// How many turns a scenario may take for each event that it may: beats that pass unseen cost
@@ -190,6 +191,7 @@ impl EngineSubject {
             reasons,
             attempt: u64::from(run.attempt()),
             missed: run.missed(),
+            beside: None,
         }));
         let result = self.result(&name, &target);
         self.peak = self.peak.max(self.flights.len() as u64 + 1);
@@ -213,7 +215,7 @@ impl EngineSubject {
             Outcome::Skip => Ending::Skip,
             Outcome::Busy { .. } => Ending::Busy,
             Outcome::Defer { .. } => Ending::Defer,
-            Outcome::Fail => Ending::Fail,
+            Outcome::Fail | Outcome::FailFor { .. } => Ending::Fail,
             Outcome::Panic => Ending::Panic,
         };
         self.tell_end(&run, ending);
@@ -223,7 +225,7 @@ impl EngineSubject {
             Outcome::Busy { for_ms: None } => run.finish(Real::busy()),
             Outcome::Busy { for_ms: Some(delay) } => run.finish(Real::busy_for(ms(delay))),
             Outcome::Defer { for_ms } => run.finish(Real::defer(ms(for_ms))),
-            Outcome::Fail => run.finish(Real::failed()),
+            Outcome::Fail | Outcome::FailFor { .. } => run.finish(Real::failed()),
             Outcome::Panic => run.panicked("as scripted".to_owned()),
         }
     }
@@ -394,6 +396,16 @@ impl Subject for EngineSubject {
                     target.cancel();
                 }
             }
+            Action::Postpone { .. }
+            | Action::WakeAll { .. }
+            | Action::Barrier { .. }
+            | Action::Await { .. }
+            | Action::Revive { .. }
+            | Action::Runner { .. }
+            | Action::Update { .. }
+            | Action::StopRunner { .. } => {
+                return Err(refused("an action that the engine plays", format!("`{action}`")));
+            }
             Action::Remove { target } => {
                 if let Some(target) = self.hub.find(target) {
                     target.remove();
@@ -483,6 +495,15 @@ impl Subject for EngineSubject {
             Counter::GaveUp => counters.gave_up,
             Counter::StaleDisposes => counters.stale_disposes,
             Counter::Panics => counters.panics,
+            Counter::StaleClaims => 0,
         }
+    }
+
+    fn ticket(&self, _name: &str) -> Option<TicketState> {
+        None
+    }
+
+    fn poisoned(&self) -> Vec<String> {
+        Vec::new()
     }
 }

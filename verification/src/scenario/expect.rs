@@ -1,11 +1,13 @@
 //! The part of the parser that reads what stands behind `expect`.
 
+use std::collections::BTreeSet;
+
 use super::parse::{ParseError, handler, target};
 use super::words::{Words, quoted};
-use super::{Counter, Expectation, LastRun, TargetState};
+use super::{Counter, Expectation, LastRun, TargetState, TicketState};
 
 const EXPECTATIONS: &str = "runs, last, order, pending, idle, running, deadline, handler, \
-                            active, peak, counts or conserved";
+                            ticket, poisoned, active, peak, counts or conserved";
 
 pub(super) fn expectation(words: &mut Words<'_>) -> Result<Expectation, ParseError> {
     let word = words.next(EXPECTATIONS)?;
@@ -18,6 +20,8 @@ pub(super) fn expectation(words: &mut Words<'_>) -> Result<Expectation, ParseErr
         "running" => state(words, TargetState::Running)?,
         "deadline" => deadline(words)?,
         "handler" => installed(words)?,
+        "ticket" => ticket(words)?,
+        "poisoned" => poisoned(words)?,
         "active" => Expectation::Active(words.whole("a whole number of runs")?),
         "peak" => Expectation::Peak(words.whole("a whole number of runs")?),
         "counts" => counts(words)?,
@@ -50,7 +54,7 @@ fn runs(words: &mut Words<'_>) -> Result<Expectation, ParseError> {
 }
 
 fn last(words: &mut Words<'_>) -> Result<Expectation, ParseError> {
-    const KEYS: [&str; 5] = ["reason", "reasons", "attempt", "missed", "at"];
+    const KEYS: [&str; 6] = ["reason", "reasons", "attempt", "missed", "at", "beside"];
     words.keyword("on")?;
     let mut last = LastRun { on: target(words)?, ..LastRun::default() };
     let mut seen = Vec::new();
@@ -71,6 +75,7 @@ fn last(words: &mut Words<'_>) -> Result<Expectation, ParseError> {
             }
             "attempt" => last.attempt = Some(words.as_whole("a whole number", value)?),
             "missed" => last.missed = Some(words.as_whole("a whole number of beats", value)?),
+            "beside" => last.beside = Some(words.as_whole("a whole number of runs", value)?),
             _ => last.at_ms = Some(words.as_whole("whole milliseconds", value)?),
         }
     }
@@ -104,6 +109,28 @@ fn installed(words: &mut Words<'_>) -> Result<Expectation, ParseError> {
     }
     let name = words.name("the name of a handler, or none")?;
     Ok(Expectation::Handler(Some(name)))
+}
+
+fn ticket(words: &mut Words<'_>) -> Result<Expectation, ParseError> {
+    const STATES: &str = "what the ticket says: waiting, ran, skip, gave-up, cancelled, removed, \
+                          stopped, no-handler or deferred";
+    let name = words.name("the name of a ticket")?;
+    let word = words.next(STATES)?;
+    match TicketState::ALL.into_iter().find(|state| state.to_string() == word) {
+        Some(state) => Ok(Expectation::Ticket { name, state }),
+        None => Err(words.refuse(STATES, &quoted(word))),
+    }
+}
+
+fn poisoned(words: &mut Words<'_>) -> Result<Expectation, ParseError> {
+    if words.skip("none") {
+        return Ok(Expectation::Poisoned(BTreeSet::new()));
+    }
+    let mut targets = BTreeSet::from([words.name("targets, or none")?]);
+    while !words.is_empty() {
+        targets.insert(target(words)?);
+    }
+    Ok(Expectation::Poisoned(targets))
 }
 
 fn counts(words: &mut Words<'_>) -> Result<Expectation, ParseError> {

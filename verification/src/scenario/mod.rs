@@ -5,11 +5,11 @@
 //! implementation must offer to be played against, and [`play`] is the one interpreter for all
 //! of them. The grammar and its meanings are told in `docs/scenarios.md`.
 
-use std::collections::BTreeSet;
-
+mod action;
 mod check;
 pub mod engine;
 mod expect;
+mod expectation;
 pub mod order;
 pub mod parse;
 pub mod play;
@@ -19,6 +19,9 @@ mod words;
 
 #[cfg(test)]
 mod parse_tests;
+
+pub use action::{Action, Or, RosterEntry, Urgency};
+pub use expectation::{Counter, Expectation, LastRun, TargetState, TicketState};
 
 /// The last instant that a clock of 50 bits of microseconds can tell, in milliseconds.
 ///
@@ -68,6 +71,12 @@ pub struct Policy {
     pub missed: Missed,
     /// What becomes of runs whose handler is replaced.
     pub on_replace: OnReplace,
+    /// How long after its last start a target may start again, but for urgent wakes; 0 is off.
+    pub spacing_ms: u64,
+    /// How often at most a target starts, but for urgent wakes.
+    pub flood: Option<Flood>,
+    /// How long a barrier waits at most.
+    pub barrier_limit_ms: u64,
 }
 
 impl Default for Policy {
@@ -81,8 +90,20 @@ impl Default for Policy {
             max_active: 4,
             missed: Missed::Skip,
             on_replace: OnReplace::Finish,
+            spacing_ms: 0,
+            flood: None,
+            barrier_limit_ms: 30_000,
         }
     }
+}
+
+/// So many starts of a target within so long are enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flood {
+    /// How many starts.
+    pub starts: u64,
+    /// Within how long.
+    pub within_ms: u64,
 }
 
 /// What becomes of beats that passed during a suspend or while the last one still waited.
@@ -130,127 +151,10 @@ impl Verb {
     #[must_use]
     pub fn targets(&self) -> Vec<&str> {
         match self {
-            Self::Act(action) => action.target().into_iter().collect(),
+            Self::Act(action) => action.targets(),
             Self::Expect(expectation) => expectation.targets(),
         }
     }
-}
-
-/// Something to do to the hub, to its handlers or to its clock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Install a handler.
-    Install {
-        /// The handler.
-        name: String,
-    },
-    /// Say how the runs of a handler end.
-    Script {
-        /// The handler.
-        name: String,
-        /// The one target it holds for, or all.
-        target: Option<String>,
-        /// The results in order; the last one repeats. Never empty.
-        results: Vec<ResultSpec>,
-    },
-    /// Drop the latest registration of a handler.
-    Dispose {
-        /// The handler.
-        name: String,
-    },
-    /// Request that a target be run.
-    Wake {
-        /// The target.
-        target: String,
-        /// Why.
-        reason: String,
-        /// The delay until it is due; the coalesce window where none is given.
-        in_ms: Option<u64>,
-        /// How urgent it is.
-        urgency: Urgency,
-    },
-    /// Set or change the cadence of a target.
-    Beat {
-        /// The target.
-        target: String,
-        /// The period.
-        every_ms: u64,
-        /// Where in the period the beats fall, counted from time 0.
-        phase_ms: Option<u64>,
-    },
-    /// Remove the cadence of a target.
-    BeatOff {
-        /// The target.
-        target: String,
-    },
-    /// End a held run.
-    Finish {
-        /// The handler that runs.
-        name: String,
-        /// The target that is run.
-        target: String,
-        /// How the run ends.
-        outcome: Outcome,
-    },
-    /// Discard the pending wake of a target.
-    Cancel {
-        /// The target.
-        target: String,
-    },
-    /// Forget a target.
-    Remove {
-        /// The target.
-        target: String,
-    },
-    /// Let the machine sleep.
-    Suspend {
-        /// For how long.
-        ms: u64,
-    },
-    /// Step the wall clock.
-    Wallclock {
-        /// By how much, forwards or backwards.
-        ms: i64,
-    },
-    /// Stop the hub.
-    Stop {
-        /// How long to wait for runs in flight; not at all where none is given.
-        drain_ms: Option<u64>,
-    },
-}
-
-impl Action {
-    /// The target that this action names, if it names one.
-    #[must_use]
-    pub fn target(&self) -> Option<&str> {
-        match self {
-            Self::Wake { target, .. }
-            | Self::Beat { target, .. }
-            | Self::BeatOff { target }
-            | Self::Finish { target, .. }
-            | Self::Cancel { target }
-            | Self::Remove { target } => Some(target),
-            Self::Script { target, .. } => target.as_deref(),
-            Self::Install { .. }
-            | Self::Dispose { .. }
-            | Self::Suspend { .. }
-            | Self::Wallclock { .. }
-            | Self::Stop { .. } => None,
-        }
-    }
-}
-
-/// How urgent a wake is; merging takes the highest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Urgency {
-    /// A second try of something.
-    Retry,
-    /// A beat of a cadence.
-    Beat,
-    /// Something happened.
-    Event,
-    /// Somebody waits; passes a deferral.
-    Urgent,
 }
 
 /// How a run is scripted to go.
@@ -287,131 +191,11 @@ pub enum Outcome {
     },
     /// The handler failed.
     Fail,
+    /// The handler failed, and says how long the target cannot be run.
+    FailFor {
+        /// For how long.
+        for_ms: u64,
+    },
     /// The handler panicked.
     Panic,
-}
-
-/// Something that must hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expectation {
-    /// So many runs have started since time 0.
-    Runs {
-        /// How many.
-        count: u64,
-        /// Counting only those of this handler.
-        by: Option<String>,
-        /// Counting only those of this target.
-        on: Option<String>,
-    },
-    /// The latest run of a target was like this.
-    Last(LastRun),
-    /// These are the targets of all runs so far, in order of start.
-    Order(Vec<String>),
-    /// The target is in this state.
-    State {
-        /// The target.
-        target: String,
-        /// The state.
-        state: TargetState,
-    },
-    /// The driver would sleep until this instant, or for ever.
-    Deadline(Option<u64>),
-    /// This handler is installed, or none.
-    Handler(Option<String>),
-    /// So many runs are in flight.
-    Active(u64),
-    /// So many runs were in flight at most.
-    Peak(u64),
-    /// These counters have these values. Never empty.
-    Counts(Vec<(Counter, u64)>),
-    /// The equation of conservation holds.
-    Conserved,
-}
-
-impl Expectation {
-    fn targets(&self) -> Vec<&str> {
-        match self {
-            Self::Runs { on, .. } => on.as_deref().into_iter().collect(),
-            Self::Last(last) => vec![&last.on],
-            Self::Order(targets) => targets.iter().map(String::as_str).collect(),
-            Self::State { target, .. } => vec![target],
-            Self::Deadline(_)
-            | Self::Handler(_)
-            | Self::Active(_)
-            | Self::Peak(_)
-            | Self::Counts(_)
-            | Self::Conserved => Vec::new(),
-        }
-    }
-}
-
-/// What is expected of the latest run of a target; what is absent is not looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LastRun {
-    /// The target.
-    pub on: String,
-    /// The handler that ran it.
-    pub by: Option<String>,
-    /// The leading reason.
-    pub reason: Option<String>,
-    /// The whole set of reasons.
-    pub reasons: Option<BTreeSet<String>>,
-    /// How many times this wake has been started under this handler.
-    pub attempt: Option<u64>,
-    /// How many beats it stands for beyond its own.
-    pub missed: Option<u64>,
-    /// When it started.
-    pub at_ms: Option<u64>,
-}
-
-/// The state of a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetState {
-    /// A wake waits, and no run is in flight.
-    Pending,
-    /// Neither a wake nor a run.
-    Idle,
-    /// A run is in flight.
-    Running,
-}
-
-/// A counter of the hub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Counter {
-    /// Every request, refused ones and beats too.
-    Accepted,
-    /// Runs.
-    Started,
-    /// Wakes that merged into another.
-    Coalesced,
-    /// Wakes that wait now.
-    Pending,
-    /// Requests after the stop.
-    Refused,
-    /// Wakes that were cancelled, removed or stopped.
-    Discarded,
-    /// Wakes that a run gave back.
-    Retried,
-    /// Wakes dropped after their last attempt.
-    GaveUp,
-    /// Disposes of a superseded generation.
-    StaleDisposes,
-    /// Runs that panicked.
-    Panics,
-}
-
-impl Counter {
-    /// All counters, in the order of the documentation.
-    pub const ALL: [Self; 10] = [
-        Self::Accepted,
-        Self::Started,
-        Self::Coalesced,
-        Self::Pending,
-        Self::Refused,
-        Self::Discarded,
-        Self::Retried,
-        Self::GaveUp,
-        Self::StaleDisposes,
-        Self::Panics,
-    ];
 }

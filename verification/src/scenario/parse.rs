@@ -7,7 +7,8 @@ use std::fmt;
 use super::expect::expectation;
 use super::words::{Words, quoted};
 use super::{
-    Action, Missed, OnReplace, Outcome, Policy, ResultSpec, Scenario, Step, Urgency, Verb,
+    Action, Flood, Missed, OnReplace, Or, Outcome, Policy, ResultSpec, RosterEntry, Scenario, Step,
+    Urgency, Verb,
 };
 
 /// A line that is no line of a scenario.
@@ -30,12 +31,13 @@ impl fmt::Display for ParseError {
 
 impl Error for ParseError {}
 
-const VERBS: &str = "install, script, dispose, wake, beat, finish, cancel, remove, suspend, \
-                     wallclock, stop or expect";
+const VERBS: &str = "install, script, dispose, wake, beat, finish, cancel, postpone, wake-all, \
+                     barrier, await, revive, runner, update, remove, suspend, wallclock, stop or \
+                     expect";
 const MILLISECONDS: &str = "whole milliseconds";
-const RESULT: &str = "a result: ran, skip, busy, busy:MS, defer:MS, fail or panic, each with \
-                      @MS or without, or hold";
-const POLICY_KEYS: [&str; 8] = [
+const RESULT: &str = "a result: ran, skip, busy, busy:MS, defer:MS, fail, fail:MS or panic, each \
+                      with @MS or without, or hold";
+const POLICY_KEYS: [&str; 11] = [
     "coalesce",
     "retry",
     "backoff-factor",
@@ -44,6 +46,9 @@ const POLICY_KEYS: [&str; 8] = [
     "max-active",
     "missed",
     "on-replace",
+    "spacing",
+    "flood",
+    "barrier-limit",
 ];
 
 /// Reads a scenario.
@@ -137,6 +142,9 @@ fn read_policy<'text>(
                     _ => return Err(words.refuse("skip, burst or delay", &quoted(value))),
                 }
             }
+            "spacing" => policy.spacing_ms = words.as_whole(MILLISECONDS, value)?,
+            "flood" => policy.flood = flood(words, value)?,
+            "barrier-limit" => policy.barrier_limit_ms = words.as_whole(MILLISECONDS, value)?,
             _ => {
                 policy.on_replace = match value {
                     "finish" => OnReplace::Finish,
@@ -151,6 +159,21 @@ fn read_policy<'text>(
     }
 }
 
+fn flood(words: &Words<'_>, text: &str) -> Result<Option<Flood>, ParseError> {
+    const MOST: u64 = 1_000;
+    if text == "off" {
+        return Ok(None);
+    }
+    let Some((starts, within)) = text.split_once('/') else {
+        return Err(words.refuse("N/MS or off", &quoted(text)));
+    };
+    let within_ms = words.as_positive("whole milliseconds after /", within)?;
+    match words.as_positive("a whole number of starts before /", starts)? {
+        starts if starts <= MOST => Ok(Some(Flood { starts, within_ms })),
+        _ => Err(words.refuse(&format!("at most {MOST} starts before /"), &quoted(starts))),
+    }
+}
+
 fn verb(words: &mut Words<'_>) -> Result<Verb, ParseError> {
     let word = words.next(VERBS)?;
     let action = match word {
@@ -162,6 +185,13 @@ fn verb(words: &mut Words<'_>) -> Result<Verb, ParseError> {
         "beat" => beat(words)?,
         "finish" => finish(words)?,
         "cancel" => Action::Cancel { target: target(words)? },
+        "postpone" => postpone(words)?,
+        "wake-all" => wake_all(words)?,
+        "barrier" => barrier(words)?,
+        "await" => await_wake(words)?,
+        "revive" => Action::Revive { target: target(words)? },
+        "runner" => Action::Runner { name: runner(words)?, roster: roster(words)? },
+        "update" => Action::Update { name: runner(words)?, roster: roster(words)? },
         "remove" => Action::Remove { target: target(words)? },
         "suspend" => Action::Suspend { ms: words.whole(MILLISECONDS)? },
         "wallclock" => wallclock(words)?,
@@ -211,6 +241,9 @@ fn outcome(words: &Words<'_>, text: &str) -> Result<Outcome, ParseError> {
         ("ran", None) => Ok(Outcome::Ran),
         ("skip", None) => Ok(Outcome::Skip),
         ("fail", None) => Ok(Outcome::Fail),
+        ("fail", Some(delay)) => Ok(Outcome::FailFor {
+            for_ms: words.as_positive("whole milliseconds after fail:", delay)?,
+        }),
         ("panic", None) => Ok(Outcome::Panic),
         ("busy", None) => Ok(Outcome::Busy { for_ms: None }),
         ("busy", Some(delay)) => Ok(Outcome::Busy {
@@ -223,29 +256,103 @@ fn outcome(words: &Words<'_>, text: &str) -> Result<Outcome, ParseError> {
     }
 }
 
-fn wake(words: &mut Words<'_>) -> Result<Action, ParseError> {
-    let target = target(words)?;
-    let mut reason = "requested".to_owned();
-    let mut in_ms = None;
-    let mut urgency = Urgency::Event;
-    let mut seen = Vec::new();
-    while !words.is_empty() {
-        let (key, value) = words.pair(&["reason", "in", "urgency"], &mut seen)?;
-        match key {
-            "reason" => reason = words.as_name("a reason", value)?,
-            "in" => in_ms = Some(words.as_whole(MILLISECONDS, value)?),
-            _ => {
-                urgency = match value {
-                    "retry" => Urgency::Retry,
-                    "beat" => Urgency::Beat,
-                    "event" => Urgency::Event,
-                    "urgent" => Urgency::Urgent,
-                    _ => return Err(words.refuse("retry, beat, event or urgent", &quoted(value))),
-                }
+/// What a wake asks for beside its target.
+struct Asked {
+    reason: String,
+    in_ms: Option<u64>,
+    urgency: Urgency,
+    or: Option<Or>,
+}
+
+impl Asked {
+    /// The rest of the line as pairs, of which these keys may stand there.
+    fn read(words: &mut Words<'_>, keys: &[&str]) -> Result<Self, ParseError> {
+        let mut asked =
+            Self { reason: "requested".to_owned(), in_ms: None, urgency: Urgency::Event, or: None };
+        let mut seen = Vec::new();
+        while !words.is_empty() {
+            match words.pair(keys, &mut seen)? {
+                ("reason", value) => asked.reason = words.as_name("a reason", value)?,
+                ("in", value) => asked.in_ms = Some(words.as_whole(MILLISECONDS, value)?),
+                ("or", "no-handler") => asked.or = Some(Or::NoHandler),
+                ("or", "deferral") => asked.or = Some(Or::Deferral),
+                ("or", value) => return Err(words.refuse("no-handler or deferral", &quoted(value))),
+                (_, value) => asked.urgency = urgency(words, value)?,
             }
         }
+        Ok(asked)
     }
+}
+
+fn urgency(words: &Words<'_>, text: &str) -> Result<Urgency, ParseError> {
+    match text {
+        "retry" => Ok(Urgency::Retry),
+        "beat" => Ok(Urgency::Beat),
+        "event" => Ok(Urgency::Event),
+        "urgent" => Ok(Urgency::Urgent),
+        _ => Err(words.refuse("retry, beat, event or urgent", &quoted(text))),
+    }
+}
+
+fn wake(words: &mut Words<'_>) -> Result<Action, ParseError> {
+    let target = target(words)?;
+    let asked = Asked::read(words, &["reason", "in", "urgency"])?;
+    let Asked { reason, in_ms, urgency, .. } = asked;
     Ok(Action::Wake { target, reason, in_ms, urgency })
+}
+
+fn wake_all(words: &mut Words<'_>) -> Result<Action, ParseError> {
+    let asked = Asked::read(words, &["reason", "in", "urgency"])?;
+    let Asked { reason, in_ms, urgency, .. } = asked;
+    Ok(Action::WakeAll { reason, in_ms, urgency })
+}
+
+fn barrier(words: &mut Words<'_>) -> Result<Action, ParseError> {
+    let target = target(words)?;
+    let Asked { reason, .. } = Asked::read(words, &["reason"])?;
+    Ok(Action::Barrier { target, reason })
+}
+
+fn await_wake(words: &mut Words<'_>) -> Result<Action, ParseError> {
+    let name = words.name("the name of a ticket")?;
+    let target = target(words)?;
+    let asked = Asked::read(words, &["reason", "in", "urgency", "or"])?;
+    let Asked { reason, in_ms, urgency, or } = asked;
+    Ok(Action::Await { name, target, reason, in_ms, urgency, or })
+}
+
+fn postpone(words: &mut Words<'_>) -> Result<Action, ParseError> {
+    let target = target(words)?;
+    let (_, value) = words.pair(&["in"], &mut Vec::new())?;
+    let in_ms = words.as_whole(MILLISECONDS, value)?;
+    Ok(Action::Postpone { target, in_ms })
+}
+
+fn runner(words: &mut Words<'_>) -> Result<String, ParseError> {
+    words.name("the name of a runner")
+}
+
+fn roster(words: &mut Words<'_>) -> Result<Vec<RosterEntry>, ParseError> {
+    const EXPECTED: &str = "TARGET=MS or TARGET=MS/PHASE";
+    let mut roster: Vec<RosterEntry> = Vec::new();
+    while !words.is_empty() {
+        let word = words.next(EXPECTED)?;
+        let Some((target, cadence)) = word.split_once('=') else {
+            return Err(words.refuse(EXPECTED, &quoted(word)));
+        };
+        let target = words.as_name("a target", target)?;
+        let (every, phase) = match cadence.split_once('/') {
+            Some((every, phase)) => (every, Some(phase)),
+            None => (cadence, None),
+        };
+        let every_ms = words.as_positive(MILLISECONDS, every)?;
+        let phase = phase.map(|phase| words.as_whole("whole milliseconds after /", phase));
+        if roster.iter().any(|entry| entry.target == target) {
+            return Err(words.refuse(&format!("{target} only once"), &quoted(word)));
+        }
+        roster.push(RosterEntry { target, every_ms, phase_ms: phase.transpose()? });
+    }
+    Ok(roster)
 }
 
 fn beat(words: &mut Words<'_>) -> Result<Action, ParseError> {
@@ -270,7 +377,7 @@ fn beat(words: &mut Words<'_>) -> Result<Action, ParseError> {
 
 fn finish(words: &mut Words<'_>) -> Result<Action, ParseError> {
     const EXPECTED: &str =
-        "how the held run ends now: ran, skip, busy, busy:MS, defer:MS, fail or panic";
+        "how the held run ends now: ran, skip, busy, busy:MS, defer:MS, fail, fail:MS or panic";
     let name = handler(words)?;
     let target = target(words)?;
     let word = words.next(EXPECTED)?;
@@ -292,11 +399,15 @@ fn wallclock(words: &mut Words<'_>) -> Result<Action, ParseError> {
     }
 }
 
+/// `stop`, `stop drain=MS`, or `stop NAME` of a runner: no name has an equals sign.
 fn stop(words: &mut Words<'_>) -> Result<Action, ParseError> {
-    let mut drain_ms = None;
-    if !words.is_empty() {
-        let (_, value) = words.pair(&["drain"], &mut Vec::new())?;
-        drain_ms = Some(words.as_whole(MILLISECONDS, value)?);
+    match words.peek() {
+        None => Ok(Action::Stop { drain_ms: None }),
+        Some(word) if word.contains('=') => {
+            let (_, value) = words.pair(&["drain"], &mut Vec::new())?;
+            let drain_ms = Some(words.as_whole(MILLISECONDS, value)?);
+            Ok(Action::Stop { drain_ms })
+        }
+        Some(_) => Ok(Action::StopRunner { name: words.name("drain= or the name of a runner")? }),
     }
-    Ok(Action::Stop { drain_ms })
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::parse::{ParseError, parse};
-use super::{Counter, Expectation, LastRun, Scenario, TargetState, Verb};
+use super::{Counter, Expectation, LastRun, Scenario, TargetState, TicketState, Verb};
 use crate::generate::schedule;
 
 /// Parses what must not parse.
@@ -42,6 +42,19 @@ fn bad_lines_are_refused() {
         "policy missed=later",
         "policy on-replace=",
         "policy missed=skip burst",
+        "policy spacing=",
+        "policy spacing=off",
+        "policy flood=",
+        "policy flood=5",
+        "policy flood=0",
+        "policy flood=0/100",
+        "policy flood=5/0",
+        "policy flood=5/",
+        "policy flood=/100",
+        "policy flood=1001/100",
+        "policy flood=5/100/100",
+        "policy barrier-limit=none",
+        "policy spacing=1 spacing=1",
         // Times.
         "install A",
         "-1 install A",
@@ -70,6 +83,10 @@ fn bad_lines_are_refused() {
         "0 script A busy:",
         "0 script A busy:x",
         "0 script A busy:-1",
+        "0 script A fail:0",
+        "0 script A fail:",
+        "0 script A fail@5:5",
+        "0 script A panic:5",
         "0 script A defer",
         "0 script A defer:0",
         "0 script A ran@",
@@ -107,6 +124,42 @@ fn bad_lines_are_refused() {
         "0 finish A x ran ran",
         "0 cancel",
         "0 cancel x y",
+        "0 postpone",
+        "0 postpone x",
+        "0 postpone x 5",
+        "0 postpone x in=",
+        "0 postpone x in=5 in=5",
+        "0 postpone in=5",
+        "0 wake-all x",
+        "0 wake-all in=",
+        "0 wake-all or=deferral",
+        "0 wake-all urgency=high",
+        "0 barrier",
+        "0 barrier x y",
+        "0 barrier x in=5",
+        "0 barrier x urgency=urgent",
+        "0 barrier x reason=",
+        "0 await",
+        "0 await t",
+        "0 await t x y",
+        "0 await t x or=",
+        "0 await t x or=busy",
+        "0 await t x or=deferral or=no-handler",
+        "0 await t x at=5",
+        "0 revive",
+        "0 revive x y",
+        "0 runner",
+        "0 runner A x",
+        "0 runner A x=",
+        "0 runner A x=0",
+        "0 runner A x=5/",
+        "0 runner A x=5/y",
+        "0 runner A x=5/1/1",
+        "0 runner A =5",
+        "0 runner A x=5 x=6",
+        "0 update",
+        "0 update A x",
+        "0 update A x=5 y=5 x=5",
         "0 remove",
         "0 remove x y",
         "0 suspend",
@@ -117,8 +170,9 @@ fn bad_lines_are_refused() {
         "0 wallclock -",
         "0 wallclock +1",
         "0 wallclock 9223372036854775808",
-        "0 stop now",
-        "0 stop drain",
+        "0 stop now then",
+        "0 stop A!",
+        "0 stop limit=1",
         "0 stop drain=",
         "0 stop drain=1 drain=1",
         // Expectations.
@@ -142,6 +196,15 @@ fn bad_lines_are_refused() {
         "0 expect last on x attempt=one",
         "0 expect last on x at=1 at=1",
         "0 expect last on x start=1",
+        "0 expect last on x beside=",
+        "0 expect ticket",
+        "0 expect ticket t",
+        "0 expect ticket t done",
+        "0 expect ticket t ran skip",
+        "0 expect ticket t gave up",
+        "0 expect poisoned",
+        "0 expect poisoned none x",
+        "0 expect poisoned x,y",
         "0 expect order",
         "0 expect order x,y",
         "0 expect pending",
@@ -208,7 +271,11 @@ fn errors_tell_what_was_expected() {
         "line 2: expected a time of at least 14 (the end of the suspend), got `9`"
     );
     assert_eq!(told("0 wake x in=1 in=2"), "line 1: expected in= only once, got `in=2`");
-    assert_eq!(told("0 stop now"), "line 1: expected drain=, got `now`");
+    assert_eq!(told("0 stop limit=1"), "line 1: expected drain=, got `limit=1`");
+    assert_eq!(told("0 runner A x=10 y"), "line 1: expected TARGET=MS or TARGET=MS/PHASE, got `y`");
+    assert_eq!(told("0 runner A x=10 x=20/5"), "line 1: expected x only once, got `x=20/5`");
+    assert_eq!(told("policy flood=5"), "line 1: expected N/MS or off, got `5`");
+    assert_eq!(told("0 postpone x"), "line 1: expected in=, got the end of the line");
 }
 
 /// Editors of other systems leave marks that are no errors.
@@ -241,9 +308,16 @@ fn large_numbers_are_read() {
 /// Words of the grammar are names where a name stands.
 #[test]
 fn names_may_be_words_of_the_grammar() {
-    for text in
-        ["0 install none", "0 wake on", "0 expect runs 1 by on on by", "0 script on on on ran"]
-    {
+    for text in [
+        "0 install none",
+        "0 wake on",
+        "0 expect runs 1 by on on by",
+        "0 script on on on ran",
+        "0 stop drain",
+        "0 await none in",
+        "0 runner runner stop=1",
+        "0 expect ticket ran ran",
+    ] {
         assert!(parse(text).is_ok(), "{text}");
     }
 }
@@ -269,6 +343,9 @@ fn expectation() -> impl Strategy<Value = Expectation> {
         any::<u64>().prop_map(Expectation::Active),
         any::<u64>().prop_map(Expectation::Peak),
         (counters, any::<u64>()).prop_map(|counts| Expectation::Counts(vec![counts])),
+        (name(), select(TicketState::ALL.to_vec()))
+            .prop_map(|(name, state)| Expectation::Ticket { name, state }),
+        btree_set(name(), 0..3).prop_map(Expectation::Poisoned),
         Just(Expectation::Conserved),
     ]
 }
@@ -276,10 +353,18 @@ fn expectation() -> impl Strategy<Value = Expectation> {
 fn last_run() -> impl Strategy<Value = LastRun> {
     let reasons = option::of(btree_set(name(), 1..4));
     let number = || option::of(any::<u64>());
-    (name(), option::of(name()), option::of(name()), reasons, number(), number(), number())
-        .prop_map(|(on, by, reason, reasons, attempt, missed, at_ms)| {
+    (
+        name(),
+        option::of(name()),
+        option::of(name()),
+        reasons,
+        number(),
+        number(),
+        (number(), number()),
+    )
+        .prop_map(|(on, by, reason, reasons, attempt, missed, (at_ms, beside))| {
             let reasons: Option<BTreeSet<String>> = reasons;
-            LastRun { on, by, reason, reasons, attempt, missed, at_ms }
+            LastRun { on, by, reason, reasons, attempt, missed, at_ms, beside }
         })
 }
 

@@ -3,8 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    Action, Counter, Expectation, LastRun, Missed, OnReplace, Outcome, Policy, ResultSpec,
-    Scenario, Step, TargetState, Urgency, Verb,
+    Action, Counter, Expectation, Flood, LastRun, Missed, OnReplace, Or, Outcome, Policy,
+    ResultSpec, RosterEntry, Scenario, Step, TargetState, TicketState, Urgency, Verb,
 };
 
 impl Display for Scenario {
@@ -30,6 +30,8 @@ impl Display for Policy {
             ("backoff-max", self.backoff_max_ms, usual.backoff_max_ms),
             ("max-attempts", self.max_attempts, usual.max_attempts),
             ("max-active", self.max_active, usual.max_active),
+            ("spacing", self.spacing_ms, usual.spacing_ms),
+            ("barrier-limit", self.barrier_limit_ms, usual.barrier_limit_ms),
         ];
         f.write_str("policy")?;
         for (key, value, usual) in numbers {
@@ -43,8 +45,12 @@ impl Display for Policy {
             Missed::Delay => f.write_str(" missed=delay")?,
         }
         match self.on_replace {
-            OnReplace::Finish => Ok(()),
-            OnReplace::Cancel => f.write_str(" on-replace=cancel"),
+            OnReplace::Finish => {}
+            OnReplace::Cancel => f.write_str(" on-replace=cancel")?,
+        }
+        match self.flood {
+            None => Ok(()),
+            Some(Flood { starts, within_ms }) => write!(f, " flood={starts}/{within_ms}"),
         }
     }
 }
@@ -76,14 +82,20 @@ impl Display for Action {
             Self::Dispose { name } => write!(f, "dispose {name}"),
             Self::Wake { target, reason, in_ms, urgency } => {
                 write!(f, "wake {target}")?;
-                if reason != "requested" {
-                    write!(f, " reason={reason}")?;
-                }
-                optional(f, " in=", in_ms.as_ref())?;
-                if *urgency != Urgency::Event {
-                    write!(f, " urgency={urgency}")?;
-                }
-                Ok(())
+                asked(f, reason, *in_ms, *urgency)
+            }
+            Self::WakeAll { reason, in_ms, urgency } => {
+                f.write_str("wake-all")?;
+                asked(f, reason, *in_ms, *urgency)
+            }
+            Self::Barrier { target, reason } => {
+                write!(f, "barrier {target}")?;
+                asked(f, reason, None, Urgency::Event)
+            }
+            Self::Await { name, target, reason, in_ms, urgency, or } => {
+                write!(f, "await {name} {target}")?;
+                asked(f, reason, *in_ms, *urgency)?;
+                optional(f, " or=", or.as_ref())
             }
             Self::Beat { target, every_ms, phase_ms } => {
                 write!(f, "beat {target} every={every_ms}")?;
@@ -92,6 +104,17 @@ impl Display for Action {
             Self::BeatOff { target } => write!(f, "beat {target} off"),
             Self::Finish { name, target, outcome } => write!(f, "finish {name} {target} {outcome}"),
             Self::Cancel { target } => write!(f, "cancel {target}"),
+            Self::Postpone { target, in_ms } => write!(f, "postpone {target} in={in_ms}"),
+            Self::Revive { target } => write!(f, "revive {target}"),
+            Self::Runner { name, roster } => {
+                write!(f, "runner {name}")?;
+                roster.iter().try_for_each(|entry| write!(f, " {entry}"))
+            }
+            Self::Update { name, roster } => {
+                write!(f, "update {name}")?;
+                roster.iter().try_for_each(|entry| write!(f, " {entry}"))
+            }
+            Self::StopRunner { name } => write!(f, "stop {name}"),
             Self::Remove { target } => write!(f, "remove {target}"),
             Self::Suspend { ms } => write!(f, "suspend {ms}"),
             Self::Wallclock { ms } => write!(f, "wallclock {ms}"),
@@ -100,6 +123,22 @@ impl Display for Action {
                 optional(f, " drain=", drain_ms.as_ref())
             }
         }
+    }
+}
+
+impl Display for RosterEntry {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.target, self.every_ms)?;
+        optional(f, "/", self.phase_ms.as_ref())
+    }
+}
+
+impl Display for Or {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoHandler => "no-handler",
+            Self::Deferral => "deferral",
+        })
     }
 }
 
@@ -137,6 +176,7 @@ impl Display for Outcome {
             }
             Self::Defer { for_ms } => write!(f, "defer:{for_ms}"),
             Self::Fail => f.write_str("fail"),
+            Self::FailFor { for_ms } => write!(f, "fail:{for_ms}"),
             Self::Panic => f.write_str("panic"),
         }
     }
@@ -157,6 +197,12 @@ impl Display for Expectation {
             Self::Deadline(Some(at_ms)) => write!(f, "deadline {at_ms}"),
             Self::Handler(None) => f.write_str("handler none"),
             Self::Handler(Some(name)) => write!(f, "handler {name}"),
+            Self::Ticket { name, state } => write!(f, "ticket {name} {state}"),
+            Self::Poisoned(targets) if targets.is_empty() => f.write_str("poisoned none"),
+            Self::Poisoned(targets) => {
+                f.write_str("poisoned")?;
+                targets.iter().try_for_each(|target| write!(f, " {target}"))
+            }
             Self::Active(count) => write!(f, "active {count}"),
             Self::Peak(count) => write!(f, "peak {count}"),
             Self::Counts(counts) => {
@@ -181,7 +227,8 @@ impl Display for LastRun {
         }
         optional(f, " attempt=", self.attempt.as_ref())?;
         optional(f, " missed=", self.missed.as_ref())?;
-        optional(f, " at=", self.at_ms.as_ref())
+        optional(f, " at=", self.at_ms.as_ref())?;
+        optional(f, " beside=", self.beside.as_ref())
     }
 }
 
@@ -191,6 +238,22 @@ impl Display for TargetState {
             Self::Pending => "pending",
             Self::Idle => "idle",
             Self::Running => "running",
+        })
+    }
+}
+
+impl Display for TicketState {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Waiting => "waiting",
+            Self::Ran => "ran",
+            Self::Skip => "skip",
+            Self::GaveUp => "gave-up",
+            Self::Cancelled => "cancelled",
+            Self::Removed => "removed",
+            Self::Stopped => "stopped",
+            Self::NoHandler => "no-handler",
+            Self::Deferred => "deferred",
         })
     }
 }
@@ -210,8 +273,21 @@ impl Counter {
             Self::GaveUp => "gave-up",
             Self::StaleDisposes => "stale-disposes",
             Self::Panics => "panics",
+            Self::StaleClaims => "stale-claims",
         }
     }
+}
+
+/// What a wake asks for, where that is not the default.
+fn asked(f: &mut Formatter<'_>, reason: &str, in_ms: Option<u64>, urgency: Urgency) -> fmt::Result {
+    if reason != "requested" {
+        write!(f, " reason={reason}")?;
+    }
+    optional(f, " in=", in_ms.as_ref())?;
+    if urgency != Urgency::Event {
+        write!(f, " urgency={urgency}")?;
+    }
+    Ok(())
 }
 
 fn optional<T: Display>(f: &mut Formatter<'_>, lead: &str, value: Option<&T>) -> fmt::Result {

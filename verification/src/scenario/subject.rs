@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
-use super::{Action, Counter, TargetState};
+use super::{Action, Counter, TargetState, TicketState};
 
 /// How many beats and runs a subject plays before it refuses to go on.
 ///
@@ -64,6 +64,12 @@ pub trait Subject {
 
     /// What a counter says.
     fn count(&self, counter: Counter) -> u64;
+
+    /// What the latest ticket of this name says; none where no ticket has it.
+    fn ticket(&self, name: &str) -> Option<TicketState>;
+
+    /// The targets that are poisoned, in any order.
+    fn poisoned(&self) -> Vec<String>;
 }
 
 /// Something that happened to a run.
@@ -99,6 +105,8 @@ pub struct Started {
     pub attempt: u64,
     /// The beats that the run stands for beyond its own.
     pub missed: u64,
+    /// The runs that were in flight when it started; told of a barrier's run only.
+    pub beside: Option<u64>,
 }
 
 /// How a run ended, as the hub took it.
@@ -133,14 +141,18 @@ impl fmt::Display for Event {
 
 impl fmt::Display for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at_ms, handler, target, reason, reasons, attempt, missed } = self;
+        let Self { at_ms, handler, target, reason, reasons, attempt, missed, beside } = self;
         let reasons: Vec<&str> = reasons.iter().map(String::as_str).collect();
         let reasons = reasons.join(",");
         write!(
             f,
             "{at_ms:<7}   run {target} by {handler} reason={reason} reasons={reasons} \
              attempt={attempt} missed={missed}"
-        )
+        )?;
+        match beside {
+            Some(beside) => write!(f, " beside={beside}"),
+            None => Ok(()),
+        }
     }
 }
 
