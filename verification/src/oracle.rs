@@ -177,7 +177,7 @@ impl Oracle {
             Ends::At(instant, _) => Some(instant),
             Ends::WhenTold => None,
         });
-        let all = ends.chain(self.wakeups()).chain(self.holds());
+        let all = ends.chain(self.wakeups());
         all.filter(|instant| *instant > self.now).min().unwrap_or(NEVER)
     }
 
@@ -210,6 +210,9 @@ impl Oracle {
     }
 
     fn wake_all(&mut self, reason: &str, delay: u64, urgency: Urgency) {
+        if self.stopped {
+            return; // there is nobody to wake
+        }
         let keys: Vec<String> = self.targets.iter().map(|target| target.key.clone()).collect();
         for key in keys {
             self.wake(&key, reason, delay, urgency);
@@ -377,6 +380,7 @@ impl Subject for Oracle {
 
     fn poisoned(&self) -> Vec<String> {
         let poisoned = self.targets.iter().filter(|target| !target.given_up.is_empty());
+        let poisoned = poisoned.filter(|_| !self.stopped);
         poisoned.map(|target| target.key.clone()).collect()
     }
 }

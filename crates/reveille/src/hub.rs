@@ -278,7 +278,8 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
     pub fn poisoned(&self) -> Vec<Target<K, R, P>> {
         let mut poisoned = Vec::new();
         self.shared.registry.for_each(|node| {
-            if node.extras().is_some_and(|extras| extras.is_poisoned()) {
+            let is_poisoned = node.extras().is_some_and(|extras| extras.is_poisoned());
+            if is_poisoned && !node.word.load().is_closed() {
                 poisoned.push(Target::new(Arc::clone(&self.shared), Arc::clone(node)));
             }
         });

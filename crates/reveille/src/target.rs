@@ -291,14 +291,14 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     /// Whether a wake of this target was given up, and no run of it was done since, nor a
     /// [`revive`](Self::revive) heard.
     pub fn is_poisoned(&self) -> bool {
-        self.node.extras().is_some_and(|extras| extras.is_poisoned())
+        !self.is_removed() && self.node.extras().is_some_and(|extras| extras.is_poisoned())
     }
 
     /// Requests again what was given up, with its reasons, urgency and payload, due now; the target's
     /// floor and its failures are forgotten. Nothing happens where the target is not poisoned.
     /// True if it was. The request counts as accepted when the driver hears of it.
     pub fn revive(&self) -> bool {
-        let Some(extras) = self.node.extras().filter(|extras| extras.is_poisoned()) else {
+        let Some(extras) = self.node.extras().filter(|_| self.is_poisoned()) else {
             return false;
         };
         extras.revive.swap(1, Ordering::AcqRel);

@@ -123,11 +123,11 @@ impl Batch {
         // Acquire: who reads the answer sees what its run did.
         let word = self.word.load(Ordering::Acquire);
         let code = usize::try_from(word & ANSWER).unwrap_or(0);
-        match code.checked_sub(1).and_then(|index| ANSWERS.get(index)) {
-            Some(&answer) => Some(answer),
-            None if ends_at_deferral && word >= DEFERRAL => Some(Err(Unserved::Deferred)),
-            None => None,
+        // A deferral comes before the end of its wake, never after it.
+        if ends_at_deferral && word >= DEFERRAL {
+            return Some(Err(Unserved::Deferred));
         }
+        code.checked_sub(1).and_then(|index| ANSWERS.get(index)).copied()
     }
 }
 

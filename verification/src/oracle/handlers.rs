@@ -38,7 +38,6 @@ impl Oracle {
                 request.deferred_to = None;
                 if request.made_at < now && !request.moved && request.due < rested {
                     request.due = rested;
-                    request.held_to = request.held_to.map(|held_to| held_to.max(rested));
                     request.moved = true;
                 }
             }

@@ -19,9 +19,7 @@ pub(super) struct Request {
     pub(super) missed: bool,
     /// The instant before which the run that deferred it does not want it back.
     pub(super) deferred_to: Option<u64>,
-    /// The instant until which the rates of its target have held it back.
-    pub(super) held_to: Option<u64>,
-    /// When it takes along what is deferred or held back, where that is not its own due.
+    /// When it takes along what is deferred, where that is not its own due.
     pub(super) passes_at: Option<u64>,
     /// An install has moved it since it last ran.
     pub(super) moved: bool,
@@ -47,7 +45,6 @@ impl Request {
             beats: 0,
             missed: false,
             deferred_to: None,
-            held_to: None,
             passes_at: None,
             moved: false,
             retained: false,
@@ -68,7 +65,6 @@ impl Request {
         self.starts = self.starts_under(generation) + 1;
         self.starts_under = generation;
         self.deferred_to = None;
-        self.held_to = None;
         self.passes_at = None;
         self.moved = false;
         self.retained = true;
@@ -78,14 +74,9 @@ impl Request {
     /// It wants to run no sooner than that.
     pub(super) fn postpone(&mut self, earliest: u64) {
         self.due = self.due.max(earliest);
-        for instant in [&mut self.deferred_to, &mut self.held_to, &mut self.passes_at] {
+        for instant in [&mut self.deferred_to, &mut self.passes_at] {
             *instant = instant.map(|instant| instant.max(earliest));
         }
-    }
-
-    /// Until when it waits, where a run has deferred it or the rates hold it back.
-    fn kept_to(&self) -> Option<u64> {
-        self.deferred_to.max(self.held_to)
     }
 }
 
@@ -93,13 +84,12 @@ impl Request {
 ///
 /// The earliest due of all. But requests that a run deferred wait for the deferral, and take
 /// with them whatever came since, except an urgent request: that takes the deferred ones along
-/// at the earlier of its own due and the deferral. What the rates hold back is taken along in
-/// the same way.
+/// at the earlier of its own due and the deferral.
 pub(super) fn wants_from(wake: &[Request]) -> u64 {
-    let kept = wake.iter().filter_map(Request::kept_to).min();
+    let kept = wake.iter().filter_map(|request| request.deferred_to).min();
     let urgent = wake
         .iter()
-        .filter(|request| request.urgency == Urgency::Urgent && request.kept_to().is_none())
+        .filter(|request| request.urgency == Urgency::Urgent && request.deferred_to.is_none())
         .map(|request| request.passes_at.unwrap_or(request.due))
         .min();
     let earliest = wake.iter().map(|request| request.due).min();

@@ -40,14 +40,10 @@ impl Oracle {
     /// What was given up for a target is one new wake, due now.
     pub(super) fn revive(&mut self, key: &str) {
         let mut given_up = std::mem::take(&mut self.target(key).given_up);
-        if given_up.is_empty() {
+        if given_up.is_empty() || self.stopped {
             return;
         }
         self.tally.accepted += 1;
-        if self.stopped {
-            self.tally.refused += 1;
-            return;
-        }
         // In their order, so that the same one leads.
         given_up.sort_by_key(|request| request.number);
         let again = given_up.into_iter().map(|old| self.request(&old.reason, 0, old.urgency));

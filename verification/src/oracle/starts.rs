@@ -75,11 +75,14 @@ impl Oracle {
             let first = candidates.into_iter().min()?;
             return (first.instant <= self.now).then_some(first.index);
         };
+        let limit = after(barrier.instant, self.policy.barrier_limit_ms);
+        if limit <= self.now {
+            return Some(barrier.index);
+        }
         if let Some(first) = before.into_iter().min() {
             return Some(first.index);
         }
-        let limit = after(barrier.instant, self.policy.barrier_limit_ms);
-        (self.flights.is_empty() || limit <= self.now).then_some(barrier.index)
+        self.flights.is_empty().then_some(barrier.index)
     }
 
     /// The instants of starts that nothing but time stands against.
@@ -105,25 +108,6 @@ impl Oracle {
             self.start(index);
             any = true;
         }
-        self.hold_back();
         Ok(any)
-    }
-
-    /// The instants at which the rates begin to hold something back, if nothing comes before.
-    pub(super) fn holds(&self) -> impl Iterator<Item = u64> {
-        (0..self.targets.len()).filter_map(|index| self.may_start_but_for_rates(index))
-    }
-
-    /// Marks what could have started by now if the rates of its target had allowed it.
-    fn hold_back(&mut self) {
-        for index in 0..self.targets.len() {
-            let due = self.may_start_but_for_rates(index);
-            let held_to = self.rates_hold_to(index).filter(|instant| *instant > self.now);
-            if let Some(until) = held_to
-                && due.is_some_and(|instant| instant <= self.now)
-            {
-                self.targets[index].hold_back(self.policy.missed, until);
-            }
-        }
     }
 }

@@ -48,16 +48,6 @@ impl Target {
         spaced.max(flooded)
     }
 
-    /// The rates hold back what the next run would serve.
-    pub(super) fn hold_back(&mut self, missed: Missed, until: u64) {
-        let the_beat = (missed == Missed::Burst).then(|| self.first_beat()).flatten();
-        for (index, request) in self.requests.iter_mut().enumerate() {
-            if request.beats == 0 || the_beat.is_none_or(|beat| beat == index) {
-                request.held_to = Some(until);
-            }
-        }
-    }
-
     pub(super) fn next_beat(&self) -> Option<u64> {
         self.cadence.as_ref().map(|cadence| cadence.next)
     }
@@ -97,9 +87,6 @@ impl Target {
                     rest.push(Request { beats: request.beats - 1, ..request.clone() });
                 }
             }
-        }
-        for request in &mut rest {
-            request.held_to = None;
         }
         (wake, rest)
     }

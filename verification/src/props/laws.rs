@@ -179,19 +179,46 @@ impl Watched {
         self.check(Id::Told, only_grow(&before.counters, &counters), || {
             format!("{counters:?} after {:?}", before.counters)
         });
-        let is_wake = matches!(action, Action::Wake { .. });
-        let refused = u64::from(is_wake && self.stopped);
+        let asked = match action {
+            Action::Wake { .. } | Action::Barrier { .. } | Action::Await { .. } => 1,
+            Action::WakeAll { .. } if !self.stopped => before.targets.len() as u64,
+            Action::Revive { target } if !self.stopped => {
+                u64::from(poisoned(&before).contains(target))
+            }
+            _ => 0,
+        };
+        let refused = if self.stopped { asked } else { 0 };
         if !matches!(action, Action::Suspend { .. }) {
             let accepted = counters.accepted - before.counters.accepted;
             let told = (accepted, counters.refused - before.counters.refused);
-            self.check(Id::Told, told == (u64::from(is_wake), refused), || {
+            self.check(Id::Told, told == (asked, refused), || {
                 format!("{} accepted, {} refused by `{action}`", told.0, told.1)
             });
         }
         match action {
             Action::Install { name } => self.installed(name, &after),
+            // A name of its own kind.
+            Action::Runner { name, roster } => {
+                self.installed(name, &after);
+                if let Some(&generation) = self.generations.get(name) {
+                    self.generations.insert(format!("runner {name}"), generation);
+                }
+                // Claimed or taken back, a cadence may be another's: the oracle knows.
+                for entry in roster {
+                    self.cadences.remove(&entry.target);
+                }
+            }
+            Action::Update { .. } => self.cadences.clear(),
+            Action::StopRunner { name } => {
+                self.disposed(&format!("runner {name}"), &before, &after);
+                self.cadences.clear();
+            }
             Action::Dispose { name } => self.disposed(name, &before, &after),
-            Action::Wake { target, .. } if !self.stopped => {
+            Action::Wake { target, .. }
+            | Action::Barrier { target, .. }
+            | Action::Await { target, .. }
+                if !self.stopped =>
+            {
                 let state = self.engine.state(target);
                 self.check(Id::Kept, state != TargetState::Idle, || format!("{target} is idle"));
             }
@@ -221,7 +248,11 @@ impl Watched {
     /// Which wakes must show, and which cadences are in force.
     fn keep_books(&mut self, action: &Action) {
         match action {
-            Action::Wake { target, .. } if !self.stopped => {
+            Action::Wake { target, .. }
+            | Action::Barrier { target, .. }
+            | Action::Await { target, .. }
+                if !self.stopped =>
+            {
                 self.woken.insert(target.clone());
             }
             Action::Cancel { target } => {
@@ -370,6 +401,11 @@ impl Watched {
 /// The next beat of each target that is not removed.
 fn beats_of(snapshot: &Snapshot<String>) -> BTreeMap<String, Option<Tick>> {
     snapshot.targets.iter().map(|target| (target.key.clone(), target.next_beat)).collect()
+}
+
+fn poisoned(at: &Snapshot<String>) -> BTreeSet<String> {
+    let poisoned = at.targets.iter().filter(|target| target.poisoned);
+    poisoned.map(|target| target.key.clone()).collect()
 }
 
 fn only_grow(before: &Counters, after: &Counters) -> bool {

@@ -8,21 +8,26 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use reveille::{
-    Builder, Cadence, Engine, Generation, ManualClock, Merge, Registration, Reveille, Run,
-    Snapshot, Tick, Wake,
+    Builder, Cadence, Done, Engine, Flood, Generation, ManualClock, Merge, Registration, Reveille,
+    Roster, Run, Runner, Snapshot, Tick, Ticket, Unserved, Wake,
 };
 
 use super::subject::{EVENT_LIMIT, Ending, Event, Refusal, Started, Subject};
 use super::{
-    Action, Counter, Missed, OnReplace, Outcome, Policy, ResultSpec, TargetState, TicketState,
-    Urgency,
+    Action, Counter, Missed, OnReplace, Or, Outcome, Policy, ResultSpec, RosterEntry, TargetState,
+    TicketState, Urgency,
 };
 
 /// How many turns a scenario may take for each event that it may: beats that pass unseen cost
 /// nothing, and a turn little.
 const TURNS_OF_AN_EVENT: u64 = 20;
 
-type Hub = Reveille<String, (), Causes>;
+reveille::reasons! {
+    /// Beats that were given up come back as a reason alone.
+    struct Why { BEAT }
+}
+
+type Hub = Reveille<String, Why, Causes>;
 
 /// What a word of eight bits has no room for: the reasons as text, and which of them leads.
 #[derive(Clone, Debug)]
@@ -54,12 +59,17 @@ impl Merge for Causes {
 /// A hub at its origin, its engine, and the runs that it has handed out.
 pub struct EngineSubject {
     clock: ManualClock,
-    engine: Engine<String, (), Causes>,
+    engine: Engine<String, Why, Causes>,
     hub: Hub,
     /// What each name means now; nothing where its install was refused.
-    registrations: BTreeMap<String, Option<Registration<String, (), Causes>>>,
+    registrations: BTreeMap<String, Option<Owner>>,
     /// Registrations that a second install of their name has displaced: nobody drops them.
-    displaced: Vec<Registration<String, (), Causes>>,
+    displaced: Vec<Registration<String, Why, Causes>>,
+    /// What each name of a runner means now; nothing where it was refused.
+    runners: BTreeMap<String, Option<Runner<String, Why, Causes>>>,
+    displaced_runners: Vec<Runner<String, Why, Causes>>,
+    /// Nothing for a wake that was refused.
+    tickets: BTreeMap<String, Option<Ticket>>,
     names: HashMap<Generation, String>,
     scripts: BTreeMap<(String, Option<String>), Script>,
     flights: Vec<Flight>,
@@ -74,13 +84,29 @@ pub struct EngineSubject {
     suspends: Vec<(Tick, Tick)>,
 }
 
+/// Whose registration a name means.
+enum Owner {
+    Install(Registration<String, Why, Causes>),
+    /// That of the runner of this name.
+    Runner,
+}
+
+impl Owner {
+    fn install(self) -> Option<Registration<String, Why, Causes>> {
+        match self {
+            Self::Install(registration) => Some(registration),
+            Self::Runner => None,
+        }
+    }
+}
+
 struct Script {
     results: Vec<ResultSpec>,
     next: usize,
 }
 
 struct Flight {
-    run: Run<String, (), Causes>,
+    run: Run<String, Why, Causes>,
     ends: Option<(Tick, Outcome)>,
 }
 
@@ -112,6 +138,12 @@ fn policy_of(policy: &Policy) -> impl FnOnce(&mut reveille::Policy) {
             OnReplace::Finish => reveille::OnReplace::Finish,
             OnReplace::Cancel => reveille::OnReplace::Cancel,
         };
+        to.spacing = ms(policy.spacing_ms);
+        to.flood = policy.flood.map(|flood| Flood {
+            starts: small(flood.starts).unwrap_or(NonZeroU32::MIN),
+            within: ms(flood.within_ms),
+        });
+        to.barrier_limit = ms(policy.barrier_limit_ms);
         // A held run of a scenario is no hung one.
         to.run_limit = None;
         // Scenarios name few targets.
@@ -145,6 +177,9 @@ impl EngineSubject {
             hub,
             registrations: BTreeMap::new(),
             displaced: Vec::new(),
+            runners: BTreeMap::new(),
+            displaced_runners: Vec::new(),
+            tickets: BTreeMap::new(),
             names: HashMap::new(),
             scripts: BTreeMap::new(),
             flights: Vec::new(),
@@ -179,7 +214,7 @@ impl EngineSubject {
         result
     }
 
-    fn start(&mut self, run: Run<String, (), Causes>) {
+    fn start(&mut self, run: Run<String, Why, Causes>) {
         let name = self.names.get(&run.generation()).cloned().unwrap_or_default();
         let target = run.key().clone();
         let (reason, reasons) = causes(&run, &self.suspends);
@@ -191,7 +226,7 @@ impl EngineSubject {
             reasons,
             attempt: u64::from(run.attempt()),
             missed: run.missed(),
-            beside: None,
+            beside: run.is_barrier().then(|| run.beside().len() as u64),
         }));
         let result = self.result(&name, &target);
         self.peak = self.peak.max(self.flights.len() as u64 + 1);
@@ -208,7 +243,7 @@ impl EngineSubject {
         }
     }
 
-    fn end(&mut self, run: Run<String, (), Causes>, outcome: Outcome) {
+    fn end(&mut self, run: Run<String, Why, Causes>, outcome: Outcome) {
         use reveille::Outcome as Real;
         let ending = match outcome {
             Outcome::Ran => Ending::Ran,
@@ -225,12 +260,13 @@ impl EngineSubject {
             Outcome::Busy { for_ms: None } => run.finish(Real::busy()),
             Outcome::Busy { for_ms: Some(delay) } => run.finish(Real::busy_for(ms(delay))),
             Outcome::Defer { for_ms } => run.finish(Real::defer(ms(for_ms))),
-            Outcome::Fail | Outcome::FailFor { .. } => run.finish(Real::failed()),
+            Outcome::Fail => run.finish(Real::failed()),
+            Outcome::FailFor { for_ms } => run.finish(Real::failed_for(ms(for_ms))),
             Outcome::Panic => run.panicked("as scripted".to_owned()),
         }
     }
 
-    fn tell_end(&mut self, run: &Run<String, (), Causes>, ending: Ending) {
+    fn tell_end(&mut self, run: &Run<String, Why, Causes>, ending: Ending) {
         let (at_ms, target) = (at_ms(self.now()), run.key().clone());
         self.events.push(Event::Ended { at_ms, target, ending });
     }
@@ -258,7 +294,7 @@ impl EngineSubject {
         self.flights.iter().filter_map(|flight| flight.ends).map(|(at, _)| at).min()
     }
 
-    fn wake(&mut self, target: &str, reason: &str, in_ms: Option<u64>, urgency: Urgency) {
+    fn wake(&mut self, reason: &str, in_ms: Option<u64>, urgency: Urgency) -> Wake<Why, Causes> {
         self.requests += 1;
         let leader = Cause {
             urgency,
@@ -278,7 +314,7 @@ impl EngineSubject {
             Urgency::Event => reveille::Urgency::Event,
             Urgency::Urgent => reveille::Urgency::Urgent,
         };
-        self.hub.wake(target.to_owned(), wake.urgency(urgency).with(causes));
+        wake.urgency(urgency).with(causes)
     }
 
     /// One more turn or run; too many are refused.
@@ -289,7 +325,7 @@ impl EngineSubject {
 }
 
 /// The leading reason of a run, and all of them. Beats have the reason `beat`.
-fn causes(run: &Run<String, (), Causes>, suspends: &[(Tick, Tick)]) -> (String, BTreeSet<String>) {
+fn causes(run: &Run<String, Why, Causes>, suspends: &[(Tick, Tick)]) -> (String, BTreeSet<String>) {
     let causes = run.payload();
     let mut reasons = causes.map_or_else(BTreeSet::new, |causes| causes.reasons.clone());
     let made_at = |at| {
@@ -303,11 +339,75 @@ fn causes(run: &Run<String, (), Causes>, suspends: &[(Tick, Tick)]) -> (String, 
         number: 0,
         reason: "beat".to_owned(),
     });
-    if beat.is_some() {
+    // One that was given up and asked for again is a reason, and no beat any more.
+    let reason_alone = run.reasons().contains(Why::BEAT).then(|| Cause {
+        urgency: Urgency::Beat,
+        at: Tick::NOW,
+        is_beat: true,
+        number: 0,
+        reason: "beat".to_owned(),
+    });
+    if beat.is_some() || reason_alone.is_some() {
         reasons.insert("beat".to_owned());
     }
-    let leader = causes.map(|causes| causes.leader.clone()).max(beat);
+    let leader = causes.map(|causes| causes.leader.clone()).max(beat).max(reason_alone);
     (leader.map(|cause| cause.reason).unwrap_or_default(), reasons)
+}
+
+impl EngineSubject {
+    /// What the name of a runner means; nothing where it was refused.
+    fn runner(&self, name: &str) -> Result<Option<&Runner<String, Why, Causes>>, Refusal> {
+        match self.runners.get(name) {
+            Some(runner) => Ok(runner.as_ref()),
+            None => Err(refused("a runner that was started", format!("`{name}`, which never was"))),
+        }
+    }
+
+    fn start_runner(&mut self, name: &str, roster: &[RosterEntry]) {
+        let new = self.hub.runner(|_: &Run<String, Why, Causes>| {}, roster_of(roster)).ok();
+        if let Some(runner) = &new {
+            self.names.insert(runner.generation(), name.to_owned());
+        }
+        let means = self.registrations.entry(name.to_owned()).or_default();
+        let known = self.runners.entry(name.to_owned()).or_default();
+        if let Some(new) = new {
+            self.displaced.extend(means.replace(Owner::Runner).and_then(Owner::install));
+            self.displaced_runners.extend(known.replace(new));
+        }
+    }
+}
+
+fn roster_of(entries: &[RosterEntry]) -> Roster<String> {
+    let cadence = |entry: &RosterEntry| {
+        let cadence = Cadence::every(ms(entry.every_ms)).ok()?;
+        Some(match entry.phase_ms {
+            Some(phase) => cadence.with_phase(ms(phase)),
+            None => cadence,
+        })
+    };
+    entries.iter().filter_map(|entry| Some((entry.target.clone(), cadence(entry)?))).collect()
+}
+
+fn asked(ticket: Ticket, or: Option<Or>) -> Ticket {
+    match or {
+        None => ticket,
+        Some(Or::NoHandler) => ticket.or_no_handler(),
+        Some(Or::Deferral) => ticket.or_deferral(),
+    }
+}
+
+fn said(ticket: &Ticket) -> TicketState {
+    match ticket.answer() {
+        None => TicketState::Waiting,
+        Some(Ok(Done::Ran)) => TicketState::Ran,
+        Some(Ok(Done::Skipped)) => TicketState::Skip,
+        Some(Err(Unserved::GaveUp)) => TicketState::GaveUp,
+        Some(Err(Unserved::Cancelled)) => TicketState::Cancelled,
+        Some(Err(Unserved::Removed)) => TicketState::Removed,
+        Some(Err(Unserved::NoHandler)) => TicketState::NoHandler,
+        Some(Err(Unserved::Deferred)) => TicketState::Deferred,
+        Some(Err(_)) => TicketState::Stopped,
+    }
 }
 
 fn refused(expected: &str, got: String) -> Refusal {
@@ -335,14 +435,15 @@ impl Subject for EngineSubject {
         self.engine.open();
         match action {
             Action::Install { name } => {
-                let installed = self.hub.install(|_: &Run<String, (), Causes>| {}).ok();
+                let installed = self.hub.install(|_: &Run<String, Why, Causes>| {}).ok();
                 if let Some(registration) = &installed {
                     self.names.insert(registration.generation(), name.clone());
                 }
                 // A refused install is no registration: the name means what it meant.
                 let known = self.registrations.entry(name.clone()).or_default();
                 if let Some(new) = installed {
-                    self.displaced.extend(known.replace(new));
+                    let old = known.replace(Owner::Install(new));
+                    self.displaced.extend(old.and_then(Owner::install));
                 }
             }
             Action::Script { name, target, results } => {
@@ -355,12 +456,18 @@ impl Subject for EngineSubject {
                     return Err(refused("a handler that was installed", got));
                 }
                 Some(None) => {}
-                Some(Some(registration)) => {
+                Some(Some(Owner::Install(registration))) => {
                     registration.dispose();
+                }
+                Some(Some(Owner::Runner)) => {
+                    if let Some(Some(runner)) = self.runners.get(name) {
+                        runner.registration().dispose();
+                    }
                 }
             },
             Action::Wake { target, reason, in_ms, urgency } => {
-                self.wake(target, reason, *in_ms, *urgency);
+                let wake = self.wake(reason, *in_ms, *urgency);
+                self.hub.wake(target.clone(), wake);
             }
             Action::Beat { target, every_ms, phase_ms } => {
                 let Ok(mut cadence) = Cadence::every(ms(*every_ms)) else {
@@ -396,15 +503,44 @@ impl Subject for EngineSubject {
                     target.cancel();
                 }
             }
-            Action::Postpone { .. }
-            | Action::WakeAll { .. }
-            | Action::Barrier { .. }
-            | Action::Await { .. }
-            | Action::Revive { .. }
-            | Action::Runner { .. }
-            | Action::Update { .. }
-            | Action::StopRunner { .. } => {
-                return Err(refused("an action that the engine plays", format!("`{action}`")));
+            Action::Postpone { target, in_ms } => {
+                if let Some(target) = self.hub.find(target) {
+                    target.postpone(self.now() + ms(*in_ms));
+                }
+            }
+            Action::WakeAll { reason, in_ms, urgency } => {
+                let wake = self.wake(reason, *in_ms, *urgency);
+                self.hub.wake_all(&wake);
+            }
+            Action::Barrier { target, reason } => {
+                let wake = self.wake(reason, Some(0), Urgency::Urgent);
+                match self.hub.target(target.clone()) {
+                    Ok(target) => drop(target.barrier(wake)),
+                    // Refused as any wake is, and counted.
+                    Err(_) => drop(self.hub.wake(target.clone(), wake)),
+                }
+            }
+            Action::Await { name, target, reason, in_ms, urgency, or } => {
+                let wake = self.wake(reason, *in_ms, *urgency);
+                let ticket = self.hub.wake_awaited(target.clone(), wake).ok();
+                self.tickets.insert(name.clone(), ticket.map(|ticket| asked(ticket, *or)));
+            }
+            Action::Revive { target } => {
+                if let Some(target) = self.hub.find(target) {
+                    target.revive();
+                }
+            }
+            Action::Runner { name, roster } => self.start_runner(name, roster),
+            Action::Update { name, roster } => {
+                if let Some(runner) = self.runner(name)? {
+                    // One that has stopped refuses.
+                    let _ = runner.update(roster_of(roster));
+                }
+            }
+            Action::StopRunner { name } => {
+                if let Some(runner) = self.runner(name)? {
+                    runner.stop();
+                }
             }
             Action::Remove { target } => {
                 if let Some(target) = self.hub.find(target) {
@@ -495,15 +631,17 @@ impl Subject for EngineSubject {
             Counter::GaveUp => counters.gave_up,
             Counter::StaleDisposes => counters.stale_disposes,
             Counter::Panics => counters.panics,
-            Counter::StaleClaims => 0,
+            Counter::StaleClaims => counters.stale_claims,
         }
     }
 
-    fn ticket(&self, _name: &str) -> Option<TicketState> {
-        None
+    fn ticket(&self, name: &str) -> Option<TicketState> {
+        let ticket = self.tickets.get(name)?;
+        // A wake that was refused has none, and the hub had stopped.
+        Some(ticket.as_ref().map_or(TicketState::Stopped, said))
     }
 
     fn poisoned(&self) -> Vec<String> {
-        Vec::new()
+        self.hub.poisoned().iter().map(|target| target.key().clone()).collect()
     }
 }

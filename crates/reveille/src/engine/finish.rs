@@ -73,8 +73,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         match fate {
             Fate::Served => detail.poisoned = None,
             Fate::GivenUp => {
-                let (taken, payload) = (run.taken, run.payload.clone());
-                detail.poisoned = Some(Box::new(Poison { taken, payload }));
+                let earlier = detail.poisoned.take();
+                detail.poisoned = Some(Box::new(Poison::of(earlier, run.taken, &run.payload)));
             }
             _ => {}
         }
@@ -124,7 +124,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 self.shared.tallies.discarded.add(1);
             }
             if kept.is_some() {
-                run.tickets.end(Err(self.shared.unserved()));
+                run.tickets.end(Err(if removed { Unserved::Removed } else { Unserved::Stopped }));
             }
             return self.retire(index, after);
         }
@@ -172,15 +172,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 Kept::Moved(due) => detail.due.add_moved(due),
             }
             detail.is_barrier |= run.is_barrier;
-            if run.taken.urgency == Urgency::Urgent {
-                detail.urgent = detail.urgent.min(now);
-            }
             detail.beats += run.beats;
             detail.told = run.beats;
             detail.last_beat = detail.last_beat.max(run.last_beat);
-            if came && before.urgency() == Urgency::Urgent {
-                detail.urgent = detail.urgent.min(came_due);
-            }
             if came {
                 if before.urgency() == Urgency::Urgent
                     && let Some(not_before) = &mut detail.hold.not_before

@@ -73,7 +73,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                     if word.is_seen() && !self.place(index, word) {
                         self.look(index as usize);
                     } else if !word.is_seen() {
-                        self.restore(index);
+                        self.restore(index, word);
                     }
                 }
             }
@@ -167,9 +167,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let due = if word.due() == Tick::NOW { now } else { word.due() };
         // Under a deferral this counts for nothing, until an install clears that.
         detail.due.add(now, due);
-        if word.urgency() == Urgency::Urgent {
-            detail.urgent = detail.urgent.min(due);
-        }
         // A fresh urgent wake takes a deferral along at the earlier of the two; any other merges
         // into it and waits (P9).
         if let Some(not_before) = &mut detail.hold.not_before
@@ -186,21 +183,21 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let Some(node) = self.node(index) else { return true };
         let shared = Arc::clone(&self.shared);
         let Some(detail) = self.detail_or_new(index) else { return true };
-        let (at, held) = detail.start(since, &shared.policy);
+        let (at, held) = detail.start(word.urgency(), since, &shared.policy);
         // Due already: only a slot or a handler is missing, and no request brings those.
         let due = if held || at <= now { Tick::NOW } else { detail.due.earliest() };
-        self.restore(index);
+        self.restore(index, word);
         node.word.settle(word, due).is_ok()
     }
 
     /// Puts a waiting target where it belongs in the store.
-    fn restore(&mut self, index: u32) {
+    fn restore(&mut self, index: u32, word: Word) {
         let since = self.state.handler_since;
         let shared = Arc::clone(&self.shared);
         let Some(record) = self.record(index) else { return };
         let entry = record.entry();
         let Some(detail) = &mut record.detail else { return };
-        let (at, _) = detail.start(since, &shared.policy);
+        let (at, _) = detail.start(word.urgency(), since, &shared.policy);
         let from = std::mem::replace(&mut detail.may_start, at);
         let turn = if detail.is_barrier { at } else { Tick::NEVER };
         let turn_before = std::mem::replace(&mut detail.turn, turn);
@@ -279,7 +276,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// What was given up is asked for again, and the target is as if it had not failed.
     fn revive(&mut self, index: u32) {
-        let Some(node) = self.node(index) else { return };
+        let Some(node) = self.node(index).filter(|node| !node.word.load().is_closed()) else {
+            return;
+        };
         let Some(detail) = self.detail_or_new(index) else { return };
         let Some(poison) = detail.poisoned.take() else { return };
         detail.hold.floor = Tick::NOW;

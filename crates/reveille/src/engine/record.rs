@@ -2,7 +2,9 @@
 
 use super::timers::Entry;
 use crate::cadence::Grid;
+use crate::fault::contain;
 use crate::installed::Runs;
+use crate::merge::Merge;
 use crate::node::{Extras, Node};
 use crate::policy::{Flood, Policy};
 use crate::setting::Setting;
@@ -10,7 +12,7 @@ use crate::ticket::Taken as Awaited;
 use reveille_core::completion::RunNumber;
 use reveille_core::pending::Taken;
 use reveille_core::sync::Arc;
-use reveille_core::{Generation, Tick};
+use reveille_core::{Generation, Tick, Urgency};
 use std::collections::VecDeque;
 
 pub(super) struct Record<K, P> {
@@ -37,8 +39,6 @@ pub(super) struct Detail<K, P> {
     pub(super) free_since: Tick,
     /// To where an install has moved what waits behind a run; never: it has not.
     pub(super) moved_behind: Tick,
-    /// The earliest due of the urgent requests in the wake that waits: these no rate holds back.
-    pub(super) urgent: Tick,
     /// The last starts, oldest first, as many as matter to the rates.
     pub(super) starts: VecDeque<Tick>,
     /// The wake that waits is a barrier.
@@ -78,7 +78,6 @@ impl<K, P> Detail<K, P> {
             hold: Hold::default(),
             free_since: Tick::NOW,
             moved_behind: Tick::NEVER,
-            urgent: Tick::NEVER,
             starts: VecDeque::new(),
             is_barrier: false,
             turn: Tick::NEVER,
@@ -98,8 +97,8 @@ impl<K, P> Detail<K, P> {
     }
 
     /// When the wake that waits may start under a handler that is there since `since`, and
-    /// whether no request could start it sooner.
-    pub(super) fn start(&self, since: Tick, policy: &Policy) -> (Tick, bool) {
+    /// whether no request but an urgent one could start it sooner.
+    pub(super) fn start(&self, urgency: Urgency, since: Tick, policy: &Policy) -> (Tick, bool) {
         if self.blocked_by.is_some() {
             return (Tick::NEVER, false);
         }
@@ -110,7 +109,7 @@ impl<K, P> Detail<K, P> {
             .unwrap_or(due)
             .max(self.hold.floor)
             .max(since.max(self.free_since))
-            .max(self.rate(policy).min(self.urgent));
+            .max(if urgency == Urgency::Urgent { Tick::NOW } else { self.rate(policy) });
         (at, self.hold.not_before.is_some() || at > due)
     }
 
@@ -143,9 +142,6 @@ impl<K, P> Detail<K, P> {
         if self.moved_behind != Tick::NEVER {
             self.moved_behind = self.moved_behind.max(to);
         }
-        if self.urgent != Tick::NEVER {
-            self.urgent = self.urgent.max(to);
-        }
     }
 
     /// The wake that waited was taken or discarded: what was remembered of it is void.
@@ -153,7 +149,6 @@ impl<K, P> Detail<K, P> {
         self.due = Due::NONE;
         self.hold.not_before = None;
         self.moved_behind = Tick::NEVER;
-        self.urgent = Tick::NEVER;
         self.is_barrier = false;
         self.beats = 0;
         self.last_beat = None;
@@ -311,6 +306,30 @@ impl Owed {
 pub(super) struct Poison<P> {
     pub(super) taken: Taken,
     pub(super) payload: Option<Arc<P>>,
+}
+
+impl<P: Merge> Poison<P> {
+    /// What was given up, with what had been given up before. A `Merge` that panics costs the later
+    /// payload; it was reported when it was first tried.
+    pub(super) fn of(earlier: Option<Box<Self>>, taken: Taken, payload: &Option<Arc<P>>) -> Self {
+        let Some(earlier) = earlier else { return Self { taken, payload: payload.clone() } };
+        let taken = Taken {
+            reasons: earlier.taken.reasons | taken.reasons,
+            urgency: earlier.taken.urgency.max(taken.urgency),
+        };
+        let payload = match (earlier.payload, payload) {
+            (Some(first), Some(second)) => {
+                let merged = contain(|| {
+                    let mut merged = P::clone(&first);
+                    merged.merge(P::clone(second));
+                    Arc::new(merged)
+                });
+                Some(merged.unwrap_or(first))
+            }
+            (first, second) => first.or_else(|| second.clone()),
+        };
+        Self { taken, payload }
+    }
 }
 
 /// A cadence in force.
