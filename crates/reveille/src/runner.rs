@@ -269,8 +269,11 @@ impl<K: Key, R: Reasons, P: Merge> Runner<K, R, P> {
 
     fn take_back(&self, named: HashMap<K, Target<K, R, P>>) -> (usize, usize) {
         let (mut taken_back, mut stale) = (0, 0);
-        for target in named.into_values() {
-            match target.take_back(self.generation()) {
+        let hub = Reveille::share(&self.shared);
+        for (key, target) in named {
+            // One that was removed and made again is another target, with claims of its own.
+            let target = if target.is_removed() { hub.find(&key) } else { Some(target) };
+            match target.map_or(TakenBack::Gone, |target| target.take_back(self.generation())) {
                 TakenBack::Yes => taken_back += 1,
                 TakenBack::Gone => {}
                 TakenBack::Stale => stale += 1,

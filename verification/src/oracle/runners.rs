@@ -35,6 +35,9 @@ impl Oracle {
         let Some(mut runner) = self.running(name)?.filter(|runner| !runner.stopped) else {
             return Ok(());
         };
+        if self.stopped {
+            return Ok(());
+        }
         self.claim(runner.generation, roster);
         let new = keys(roster);
         let gone = runner.roster.iter().filter(|key| !new.contains(key));
@@ -56,14 +59,13 @@ impl Oracle {
         Ok(())
     }
 
-    /// The runner of that name; none where its start was refused, or after the stop of the hub.
+    /// The runner of that name; none where its start was refused.
     fn running(&self, name: &str) -> Result<Option<Runner>, Refusal> {
         match self.runners.get(name) {
             None => Err(Refusal {
                 expected: format!("an earlier runner {name}"),
                 got: "none".to_owned(),
             }),
-            Some(_) if self.stopped => Ok(None),
             Some(runner) => Ok(runner.clone()),
         }
     }

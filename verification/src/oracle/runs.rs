@@ -44,10 +44,10 @@ impl Oracle {
             return;
         }
         self.tally.accepted += 1;
-        // In their order, so that the same one leads.
-        given_up.sort_by_key(|request| request.number);
-        let again = given_up.into_iter().map(|old| self.request(&old.reason, 0, old.urgency));
-        let again: Vec<Request> = again.collect();
+        // They are as old as they were: of equal urgency a later one leads.
+        let (now, due) = (self.now, after(self.now, 0));
+        let anew = |old: Request| Request::new(old.number, &old.reason, old.urgency, now, due);
+        let again: Vec<Request> = given_up.drain(..).map(anew).collect();
         let missed = self.policy.missed;
         let target = self.target(key);
         target.floor = 0;

@@ -200,7 +200,9 @@ impl Watched {
             // A name of its own kind.
             Action::Runner { name, roster } => {
                 self.installed(name, &after);
-                if let Some(&generation) = self.generations.get(name) {
+                if let Some(&generation) = self.generations.get(name)
+                    && !self.stopped
+                {
                     self.generations.insert(format!("runner {name}"), generation);
                 }
                 // Claimed or taken back, a cadence may be another's: the oracle knows.

@@ -295,15 +295,15 @@ impl Word {
     /// What waits is put off: due no sooner than `to`. `None` where nothing waits.
     ///
     /// ```text
-    ///   seen, parked ─▶ news, CANCELLED: the driver moves what it remembers
-    ///   news         ─▶ news, CANCELLED
-    ///   again, late  ─▶ the same, CANCELLED
+    ///   seen, parked ─▶ news due never, CANCELLED: the driver moves what it remembers
+    ///   news         ─▶ news, no sooner, CANCELLED
+    ///   again, late  ─▶ the same, no sooner, CANCELLED
     /// ```
     pub fn postpone(self, to: Tick) -> Option<Self> {
         if !self.has_wake() || self.is_closed() {
             return None;
         }
-        let due = due_bits(to).max(self.due_bits());
+        let due = if self.is_seen() { NEVER } else { due_bits(to).max(self.due_bits()) };
         let put_off = self.with_wake(due, self.reasons(), self.urgency()).with(CANCELLED);
         Some(if self.is_running() { put_off } else { put_off.without(SEEN) })
     }

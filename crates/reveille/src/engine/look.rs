@@ -308,7 +308,10 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let to =
             self.detail(index).map_or(0, |detail| detail.extras.put_off.swap(0, Ordering::AcqRel));
         match self.detail(index) {
-            Some(detail) if to > 0 && word.has_wake() => detail.put_off(Tick::from_micros(to)),
+            // Never: it was put off, and where to has been found before.
+            Some(detail) if word.has_wake() && (to > 0 || word.due() == Tick::NEVER) => {
+                detail.put_off(Tick::from_micros(to));
+            }
             _ => self.forget(index, word),
         }
     }
