@@ -85,7 +85,7 @@ impl Request {
 /// The earliest due of all. But requests that a run deferred wait for the deferral, and take
 /// with them whatever came since, except an urgent request: that takes the deferred ones along
 /// at the earlier of its own due and the deferral.
-pub(super) fn wants_from(wake: &[Request]) -> u64 {
+pub(super) fn wants_from(wake: &[&Request]) -> u64 {
     let kept = wake.iter().filter_map(|request| request.deferred_to).min();
     let urgent = wake
         .iter()
@@ -101,7 +101,7 @@ pub(super) fn wants_from(wake: &[Request]) -> u64 {
 }
 
 /// Whether the run of a merged wake is urgent.
-pub(super) fn is_urgent(wake: &[Request]) -> bool {
+pub(super) fn is_urgent(wake: &[&Request]) -> bool {
     wake.iter().any(|request| request.urgency == Urgency::Urgent)
 }
 

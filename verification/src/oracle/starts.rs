@@ -21,7 +21,7 @@ impl Oracle {
         let candidate = |index| {
             let rates = self.rates_hold_to(index).unwrap_or(0);
             let instant = self.may_start_but_for_rates(index)?.max(rates);
-            let (wake, _) = self.targets[index].next_wake(self.policy.missed);
+            let wake = self.targets[index].next_requests(self.policy.missed);
             let is_barrier = wake.iter().any(|request| request.barrier);
             Some(Candidate { instant, index, is_barrier })
         };
@@ -37,7 +37,7 @@ impl Oracle {
         if taken || target.requests.is_empty() {
             return None;
         }
-        let (wake, _) = target.next_wake(self.policy.missed);
+        let wake = target.next_requests(self.policy.missed);
         let free_since = self.free_since.get(&target.key).copied().unwrap_or(0);
         let instants = [wants_from(&wake), target.floor, free_since, installed.since];
         Some(instants.into_iter().max().unwrap_or(NEVER))
@@ -46,7 +46,7 @@ impl Oracle {
     /// Until when the rates of a target hold back its wake; none where that is urgent.
     fn rates_hold_to(&self, index: usize) -> Option<u64> {
         let target = &self.targets[index];
-        let (wake, _) = target.next_wake(self.policy.missed);
+        let wake = target.next_requests(self.policy.missed);
         (!is_urgent(&wake)).then(|| target.rates_allow_from(&self.policy))
     }
 

@@ -71,6 +71,17 @@ impl Target {
         before + wakes - self.waiting(missed)
     }
 
+    /// What the next run would serve, to look at: as [`next_wake`](Self::next_wake) says, where it
+    /// does not matter for how many beats one entry stands.
+    pub(super) fn next_requests(&self, missed: Missed) -> Vec<&Request> {
+        let the_beat = (missed == Missed::Burst).then(|| self.first_beat()).flatten();
+        let goes = |index: usize, request: &Request| {
+            request.beats == 0 || the_beat.is_none_or(|beat| beat == index)
+        };
+        let requests = self.requests.iter().enumerate();
+        requests.filter(|(index, request)| goes(*index, request)).map(|(_, it)| it).collect()
+    }
+
     /// The requests that the next run would serve, and those that would go on waiting.
     pub(super) fn next_wake(&self, missed: Missed) -> (Vec<Request>, Vec<Request>) {
         let the_beat = (missed == Missed::Burst).then(|| self.first_beat()).flatten();
