@@ -305,3 +305,38 @@ fn a_panic_in_a_wake_is_conserved() {
     assert!(counters.is_conserved(), "{counters:?}");
     assert_eq!((counters.accepted, counters.refused), (2, 1));
 }
+
+/// P5, P11: a dozing driver is rung by what it would oversleep, and by nothing else; one that rose, by
+/// nothing at all.
+#[test]
+fn only_a_dozing_driver_is_rung() {
+    let mut stand = Stand::new();
+    let rings = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    struct Counted(std::sync::Arc<std::sync::atomic::AtomicU64>);
+    impl reveille::Ring for Counted {
+        fn ring(&self) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let rung = || rings.swap(0, std::sync::atomic::Ordering::Relaxed);
+    stand.engine.set_ring(Counted(std::sync::Arc::clone(&rings)));
+    let target = stand.hub.target("main").unwrap();
+    assert!(stand.turn_at(0).is_none());
+    let until = Tick::NOW + ms(100);
+    assert!(stand.engine.arm() > until && stand.engine.doze(until), "nothing is asked for");
+    assert_eq!(rung(), 0);
+    target.wake(Wake::at(Tick::NOW + ms(200)));
+    assert_eq!(rung(), 0, "it would not be overslept");
+    target.wake(Wake::at(Tick::NOW + ms(50)));
+    assert_eq!(rung(), 1);
+    stand.engine.rise();
+    target.wake(Wake::at(Tick::NOW + ms(40)));
+    assert_eq!(rung(), 0, "it is awake");
+    assert!(!stand.engine.doze(until), "somebody asked for something sooner");
+    target.wake(Wake::at(Tick::NOW + ms(30)));
+    assert_eq!(rung(), 0, "it did not doze off");
+    assert_eq!(stand.engine.active(), 0);
+    let run = stand.turn_at(30).unwrap();
+    assert_eq!((stand.engine.active(), stand.engine.overrunning()), (1, 0));
+    run.finish(Outcome::ran());
+}

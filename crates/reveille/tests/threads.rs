@@ -418,3 +418,19 @@ fn a_drain_keeps_its_patience() {
     assert_eq!(hub.stop().wait().left, 1);
     assert_eq!(ticket.wait().left, 1);
 }
+
+/// P11: a hub at rest does not turn.
+#[test]
+fn a_hub_at_rest_does_not_turn() {
+    let hub: Reveille<&'static str> = Reveille::start().unwrap();
+    let _registration = hub.install(|_| ()).unwrap();
+    let ticket = hub.wake_awaited("main", Wake::now()).unwrap();
+    assert!(ticket.wait_timeout(Duration::from_secs(20)).is_some());
+    // Until the driver has gone to sleep; then it turns no more.
+    let at_rest = (0..400).any(|_| {
+        let before = hub.counters().turns;
+        std::thread::sleep(Duration::from_millis(25));
+        hub.counters().turns == before
+    });
+    assert!(at_rest, "{:?}", hub.counters());
+}
