@@ -1,4 +1,8 @@
+#[cfg(feature = "calendar")]
+use crate::hours::Hours;
 use reveille_core::Tick;
+#[cfg(feature = "calendar")]
+use reveille_core::sync::Arc;
 use std::fmt;
 use std::time::Duration;
 
@@ -16,6 +20,8 @@ pub struct Cadence {
     period: u64,
     phase: Phase,
     is_anchored: bool,
+    #[cfg(feature = "calendar")]
+    hours: Option<Arc<Hours>>,
 }
 
 /// Where in the period beats fall.
@@ -56,7 +62,13 @@ impl Cadence {
     pub fn every(period: Duration) -> Result<Self, ZeroPeriod> {
         match (Tick::NOW + period).as_micros() {
             0 => Err(ZeroPeriod),
-            period => Ok(Self { period, phase: Phase::None, is_anchored: false }),
+            period => Ok(Self {
+                period,
+                phase: Phase::None,
+                is_anchored: false,
+                #[cfg(feature = "calendar")]
+                hours: None,
+            }),
         }
     }
 
@@ -82,6 +94,26 @@ impl Cadence {
     pub fn anchored(self) -> Self {
         let phase = if self.phase == Phase::None { Phase::At(0) } else { self.phase };
         Self { phase, is_anchored: true, ..self }
+    }
+
+    /// The same cadence, beating during these hours alone: of its instants, those that lie inside.
+    /// Each time it seeks the next one inside, however short its period, and never waits outside to
+    /// look again.
+    ///
+    /// The hours live by the wall clock: a step of it by a second or more moves the next beat, within
+    /// [`Policy::max_sleep`](crate::Policy::max_sleep) at the latest.
+    #[cfg(feature = "calendar")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "calendar")))]
+    #[must_use]
+    pub fn during(self, hours: Hours) -> Self {
+        Self { hours: Some(Arc::new(hours)), ..self }
+    }
+
+    /// Its active hours, if it has any.
+    #[cfg(feature = "calendar")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "calendar")))]
+    pub fn hours(&self) -> Option<&Hours> {
+        self.hours.as_deref()
     }
 
     /// The time between two beats.
@@ -125,6 +157,41 @@ impl Grid {
     pub(crate) fn passed(self, first: Tick, now: Tick) -> (u64, Tick) {
         let periods = (now.as_micros() - first.as_micros()) / self.period;
         (periods + 1, Tick::from_micros(first.as_micros() + periods * self.period))
+    }
+
+    /// The first instant of the grid after `now`, of which `one` is one after `now` too.
+    #[cfg(feature = "calendar")]
+    pub(crate) fn first_after(self, one: Tick, now: Tick) -> Tick {
+        let ahead = one.as_micros() - now.as_micros() - 1;
+        Tick::from_micros(one.as_micros() - ahead / self.period * self.period)
+    }
+
+    /// The first instant after `last`, which may lie before the hub's origin: by the phase, or one
+    /// period later.
+    pub(crate) fn after_last(self, last: i64) -> i128 {
+        let (last, period) = (i128::from(last), i128::from(self.period));
+        match self.phase {
+            None => last + period,
+            Some(phase) => last + period - (last - i128::from(phase)).rem_euclid(period),
+        }
+    }
+
+    /// `first`, which is an instant of the grid, if it is after `now`; else the first one that is.
+    pub(crate) fn first_from(self, first: i128, now: Tick) -> Tick {
+        let next = match self.missed(first, now) {
+            0 => first,
+            missed => first + i128::from(missed) * i128::from(self.period),
+        };
+        u64::try_from(next).map_or(Tick::NEVER, Tick::from_micros)
+    }
+
+    /// How many instants lie from `first`, which is one, up to `now`.
+    pub(crate) fn missed(self, first: i128, now: Tick) -> u64 {
+        let passed = i128::from(now.as_micros()) - first;
+        if passed < 0 {
+            return 0;
+        }
+        u64::try_from(passed / i128::from(self.period) + 1).unwrap_or(u64::MAX)
     }
 
     /// One period after `instant`, saturating.

@@ -28,6 +28,8 @@ pub enum Place {
     Drop,
     /// The engine itself. The hub has stopped, and refuses wakes from here on.
     Engine,
+    /// A ledger could not be loaded, stored, or be kept on a thread of its own; the schedule goes on.
+    Ledger,
     /// A run passed its limit; the snapshot says whose. No panic.
     RunLimit,
     /// A worker thread could not be started. Its run was aborted and is tried again.

@@ -126,7 +126,7 @@ pub use installed::RetireError;
 #[cfg(feature = "ledger")]
 #[cfg_attr(docsrs, doc(cfg(feature = "ledger")))]
 pub use ledger::FileLedger;
-pub use ledger::{LastBeat, Ledger, LedgerError, MemoryLedger};
+pub use ledger::{LastBeat, Ledger, LedgerError, LedgerKeeper, MemoryLedger};
 pub use merge::Merge;
 pub use node::Last;
 pub use outcome::{Done, Later, NotNow, Outcome};

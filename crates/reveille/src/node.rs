@@ -69,6 +69,8 @@ pub(crate) struct Vitals {
     pub(crate) attempts: PlainU64,
     /// Beats that runs stood for beyond their own, ever.
     pub(crate) missed: PlainU64,
+    /// The last beat whose run was done; a tick, never without one.
+    pub(crate) served_beat: PlainU64,
     /// Runs started, ever.
     pub(crate) runs: PlainU64,
     /// Beats, ever.
@@ -92,6 +94,7 @@ impl<K, P> Extras<K, P> {
         show(&vitals.next_due, Tick::NEVER.as_micros());
         show(&vitals.next_beat, Tick::NEVER.as_micros());
         show(&vitals.running_since, Tick::NEVER.as_micros());
+        show(&vitals.served_beat, Tick::NEVER.as_micros());
         Self {
             setting: SettingCell::new(),
             payload: ArcSwapOption::empty(),

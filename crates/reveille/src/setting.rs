@@ -22,11 +22,21 @@ use crate::cadence::{Cadence, Grid};
 use reveille_core::sync::{Arc, ArcSwapOption};
 use reveille_core::{Generation, Tick};
 
+/// A cadence, as it is wanted of one target.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) cadence: Cadence,
+    /// When its beats fall.
+    pub(crate) grid: Grid,
+    /// When the target last beat in an earlier process, in microseconds on this hub's clock: mostly
+    /// before its origin.
+    pub(crate) resume: Option<i64>,
+}
+
 /// What is wanted of a target's cadence, and by whom.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
-    /// The cadence, and when its beats fall.
-    pub(crate) cadence: Option<(Cadence, Grid)>,
+    pub(crate) wanted: Option<Wanted>,
     /// The runner whose it is; none: nobody's.
     pub(crate) owner: Generation,
     /// The newest runner that ever claimed it.
@@ -59,36 +69,36 @@ pub(crate) enum TakenBack {
 
 impl Setting {
     const NONE: Self = Self {
-        cadence: None,
+        wanted: None,
         owner: Generation::NONE,
         claimed_by: Generation::NONE,
         asked_at: Tick::NOW,
     };
 
-    fn set(&self, cadence: Option<(Cadence, Grid)>, asked_at: Tick) -> Self {
-        Self { cadence, owner: Generation::NONE, claimed_by: self.claimed_by, asked_at }
+    fn set(&self, wanted: Option<Wanted>, asked_at: Tick) -> Self {
+        Self { wanted, owner: Generation::NONE, claimed_by: self.claimed_by, asked_at }
     }
 
     fn is(&self, cadence: &Cadence) -> bool {
-        self.cadence.as_ref().is_some_and(|(same, _)| same == cadence)
+        self.wanted.as_ref().is_some_and(|wanted| wanted.cadence == *cadence)
     }
 
-    fn claim(&self, cadence: &(Cadence, Grid), by: Generation, at: Tick) -> (Option<Self>, Claim) {
+    fn claim(&self, wanted: &Wanted, by: Generation, at: Tick) -> (Option<Self>, Claim) {
         if self.claimed_by > by {
             return (None, Claim::Stale);
         }
         let claimed = Self { owner: by, claimed_by: by, ..self.clone() };
-        match self.is(&cadence.0) {
+        match self.is(&wanted.cadence) {
             true => (Some(claimed), Claim::Unchanged),
             false => {
-                let cadence = Some(cadence.clone());
-                (Some(Self { cadence, asked_at: at, ..claimed }), Claim::Set)
+                let wanted = Some(wanted.clone());
+                (Some(Self { wanted, asked_at: at, ..claimed }), Claim::Set)
             }
         }
     }
 
     fn take_back(&self, by: Generation, at: Tick) -> (Option<Self>, TakenBack) {
-        match (&self.cadence, self.owner == by) {
+        match (&self.wanted, self.owner == by) {
             (None, _) => (None, TakenBack::Gone),
             (Some(_), false) => (None, TakenBack::Stale),
             (Some(_), true) => (Some(self.set(None, at)), TakenBack::Yes),
@@ -117,12 +127,12 @@ impl SettingCell {
     }
 
     /// Sets a cadence or none, whoever's it was.
-    pub(crate) fn set(&self, cadence: Option<(Cadence, Grid)>, asked_at: Tick) {
-        self.update(|setting| (Some(setting.set(cadence.clone(), asked_at)), ()));
+    pub(crate) fn set(&self, wanted: Option<Wanted>, asked_at: Tick) {
+        self.update(|setting| (Some(setting.set(wanted.clone(), asked_at)), ()));
     }
 
-    pub(crate) fn claim(&self, cadence: &(Cadence, Grid), by: Generation, at: Tick) -> Claim {
-        self.update(|setting| setting.claim(cadence, by, at))
+    pub(crate) fn claim(&self, wanted: &Wanted, by: Generation, at: Tick) -> Claim {
+        self.update(|setting| setting.claim(wanted, by, at))
     }
 
     pub(crate) fn take_back(&self, by: Generation, at: Tick) -> TakenBack {
@@ -155,10 +165,10 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn cadence(ms: u64) -> (Cadence, Grid) {
+    fn cadence(ms: u64) -> Wanted {
         let cadence = Cadence::every(Duration::from_millis(ms)).unwrap();
         let grid = cadence.grid(0, || 0);
-        (cadence, grid)
+        Wanted { cadence, grid, resume: None }
     }
 
     fn generations() -> (Generation, Generation) {

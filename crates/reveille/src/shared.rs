@@ -20,6 +20,7 @@ use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, CachePadded, Ordering};
 use reveille_core::{
     Bell, Change, DeadlineSlot, Disposal, HandlerSlot, Owner, ReadySet, Replaced, Tick,
 };
+use std::collections::HashMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -48,6 +49,9 @@ pub(crate) struct Shared<K: Key, R: Reasons, P: Merge> {
     abandoned: AtomicU64,
     /// User handles; the last one to go stops the hub.
     pub(crate) handles: AtomicU64,
+    /// What a ledger kept of earlier processes: the last beat of each target, in microseconds from
+    /// the Unix epoch. Taken when a cadence is first set.
+    pub(crate) kept: Mutex<HashMap<K, i64>>,
     /// The engine, while no driver has it.
     pub(crate) seat: Mutex<engine::Seat<K, R, P>>,
 }
@@ -88,6 +92,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
             stop: Arc::default(),
             abandoned: AtomicU64::new(0),
             handles: AtomicU64::new(1),
+            kept: Mutex::default(),
             seat: Mutex::new(engine::Seat::Free(Box::new(state))),
         }
     }
@@ -141,6 +146,12 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
     pub(crate) fn epoch(&self, now: Tick) -> i64 {
         let now = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
         now.saturating_sub(unix_micros(self.clock.wall()))
+    }
+
+    /// When the target of `key` last beat in an earlier process, if a ledger kept that: told once.
+    pub(crate) fn last_beat(&self, key: &K) -> Option<i64> {
+        let mut kept = lock(&self.kept);
+        if kept.is_empty() { None } else { kept.remove(key) }
     }
 
     /// The instant of the last turn: a lower bound of now, for the price of a load.

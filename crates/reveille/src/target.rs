@@ -1,9 +1,9 @@
-use crate::cadence::{Cadence, Grid};
+use crate::cadence::Cadence;
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::node::Node;
 use crate::reasons::Reasons;
-use crate::setting::{Claim, TakenBack};
+use crate::setting::{Claim, TakenBack, Wanted};
 use crate::shared::{Shared, lock};
 use crate::snapshot::{TargetSnapshot, TargetState};
 use crate::ticket::{Ticket, Unserved};
@@ -162,8 +162,8 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
             return Err(Rejected { refusal: self.refusal(), value: cadence });
         }
         let now = self.shared.now();
-        let grid = self.grid(&cadence, now);
-        self.node.extras_or_new().setting.set(Some((cadence, grid)), now);
+        let wanted = self.wanted(cadence, now);
+        self.node.extras_or_new().setting.set(Some(wanted), now);
         self.publish_setting();
         Ok(())
     }
@@ -174,9 +174,12 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         self.publish_setting();
     }
 
-    /// The instants of `cadence` for this target.
-    fn grid(&self, cadence: &Cadence, now: Tick) -> Grid {
-        cadence.grid(stable_hash(self.key()), || self.shared.epoch(now))
+    /// `cadence`, as it falls for this target.
+    fn wanted(&self, cadence: Cadence, now: Tick) -> Wanted {
+        let epoch = || self.shared.epoch(now);
+        let grid = cadence.grid(stable_hash(self.key()), epoch);
+        let resume = self.shared.last_beat(self.key()).map(|beat| beat.saturating_add(epoch()));
+        Wanted { cadence, grid, resume }
     }
 
     fn publish_setting(&self) {
@@ -187,7 +190,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     /// A runner sets the cadence as its own. The caller demands a turn.
     pub(crate) fn claim(&self, cadence: &Cadence, by: Generation) -> Claim {
         let now = self.shared.now();
-        let wanted = (cadence.clone(), self.grid(cadence, now));
+        let wanted = self.wanted(cadence.clone(), now);
         let claim = self.node.extras_or_new().setting.claim(&wanted, by, now);
         self.shared.ready.set(self.node.index as usize);
         claim

@@ -35,7 +35,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// The beats of one target from its next instant up to now. The next one is armed first, by
     /// whole periods from the beat's own instant, whatever becomes of these.
     fn beat(&mut self, index: u32) {
-        let now = self.state.now;
         let Some(node) = self.node(index) else { return };
         if node.word.load().is_cancelled() {
             self.look(index as usize); // forget the beats that were discarded
@@ -43,11 +42,26 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let Some(detail) = self.detail_or_new(index) else { return };
         let Some(beating) = detail.cadence else { return };
         let first = beating.next;
-        let (count, last) = beating.grid.passed(first, now);
-        let next = beating.grid.after(last);
+        let (count, last) = self.passed(index, beating.grid, first);
+        let next = self.open_from(index, beating.grid, beating.grid.after(last));
+        self.set_beating(index, Some(Beating { next, last: Some(last), ..beating }));
+        self.make_beats(index, &node, count, first, last);
+        self.shared.discard(node);
+    }
+
+    /// `count` beats from `first` to `last` have come: they become wakes.
+    pub(super) fn make_beats(
+        &mut self,
+        index: u32,
+        node: &Node<K, P>,
+        count: u64,
+        first: Tick,
+        last: Tick,
+    ) {
+        let now = self.state.now;
+        let Some(detail) = self.detail_or_new(index) else { return };
         let unserved = detail.beats > 0;
         let extras = Arc::clone(&detail.extras);
-        self.set_beating(index, Some(Beating { next, last: Some(last), ..beating }));
         self.shared.tallies.beats.add(count);
         self.shared.tallies.accepted(count);
         let vitals = &extras.vitals;
@@ -55,20 +69,20 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if self.shared.policy.missed == Missed::Burst {
             let own = u64::from(!unserved);
             extras.owed.fetch_add(count - own, Ordering::AcqRel);
-            if own > 0 && !self.join_beats(index, &node, first, last, 1) {
+            if own > 0 && !self.join_beats(index, node, first, last, 1) {
                 self.shared.tallies.refused.add(1);
             }
-            self.shared.discard_owed_if_closed(&node);
+            self.shared.discard_owed_if_closed(node);
         } else {
             let passed = unserved || now > first;
-            if !self.join_beats(index, &node, first, last, count) {
+            if !self.join_beats(index, node, first, last, count) {
                 self.shared.tallies.refused.add(count);
             } else if let Some(detail) = self.detail(index) {
                 detail.passed |= passed;
             }
         }
         self.look(index as usize);
-        self.shared.discard((node, extras));
+        self.shared.discard(extras);
     }
 
     /// Joins `count` beats to the wake that waits, as one request. True if they were accepted.

@@ -71,7 +71,12 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let Some(detail) = self.detail_or_new(index) else { return };
         let fate = judge(detail, &shared.policy, ending, now, run.generation == current, &mut rng);
         match fate {
-            Fate::Served => detail.poisoned = None,
+            Fate::Served => {
+                detail.poisoned = None;
+                if let Some(beat) = run.last_beat {
+                    show(&detail.extras.vitals.served_beat, beat.as_micros());
+                }
+            }
             Fate::GivenUp => {
                 let earlier = detail.poisoned.take();
                 detail.poisoned = Some(Box::new(Poison::of(earlier, run.taken, &run.payload)));

@@ -9,6 +9,7 @@ use crate::merge::Merge;
 use crate::node::show;
 use crate::policy::OnReplace;
 use crate::reasons::Reasons;
+use crate::setting::Wanted;
 use reveille_core::completion::Ending;
 use reveille_core::pending::{Request, Taken, Verdict, Word};
 use reveille_core::sync::{Arc, AtomicU64, Ordering};
@@ -339,21 +340,41 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         }
         let Some(detail) = self.detail_or_new(index) else { return };
         let (old, known) = (detail.cadence, detail.setting.replace(Arc::clone(&setting)));
-        let new = setting.cadence.as_ref().map(|(cadence, grid)| {
-            let before = known.as_ref().and_then(|known| known.cadence.as_ref());
-            match old {
-                // Unchanged: the instants stay as they are, and so does their grid (P17).
-                Some(same) if before.is_some_and(|(before, _)| before == cadence) => same,
-                _ => started(*grid, old, setting.asked_at),
+        let before = known.as_ref().and_then(|known| known.wanted.as_ref());
+        match (&setting.wanted, old) {
+            (None, _) => self.set_beating_from(index, None),
+            // Unchanged: the instants stay as they are, and so does their grid (P17).
+            (Some(wanted), Some(_)) if before.is_some_and(|it| it.cadence == wanted.cadence) => {}
+            (Some(Wanted { grid, resume: Some(last), .. }), None) => {
+                self.resume(index, *grid, *last);
             }
-        });
-        self.set_beating(index, new);
+            (Some(wanted), _) => {
+                let beating = started(wanted.grid, old, setting.asked_at);
+                self.set_beating_from(index, Some(beating));
+            }
+        }
+    }
+
+    /// A cadence goes on from the beat that an earlier process made at `last`; what has passed since
+    /// was missed.
+    fn resume(&mut self, index: u32, grid: Grid, last: i64) {
+        let now = self.state.now;
+        let first = grid.after_last(last);
+        let next = grid.first_from(first, now);
+        self.set_beating_from(index, Some(Beating { grid, next, last: None }));
+        let missed = self.missed(index, grid, first);
+        let (Some(node), Some(detail)) = (self.node(index), self.detail(index)) else { return };
+        if missed > 0 {
+            detail.passed = true; // though the wake is made now
+            self.make_beats(index, &node, missed, now, now);
+        }
+        self.shared.discard(node);
     }
 
     /// A target was removed. It goes when its last run has ended, and so may its successor.
     pub(super) fn retire(&mut self, index: u32, word: Word) {
         self.unplace(index);
-        self.set_beating(index, None);
+        self.set_beating_from(index, None);
         let stopped = self.shared.gate.load().is_closed();
         if let Some(detail) = self.detail(index) {
             detail.removed |= !stopped;

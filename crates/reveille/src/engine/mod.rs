@@ -18,13 +18,14 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `look` | what becomes of a target's word: installs, news, cancels, removals |
-//! | `beats` | cadences |
+//! | `beats`, `instants` | cadences |
 //! | `start` | which run starts next |
 //! | `finish` | what an outcome means: the three classes, floors, backoff, giving up |
 //! | `record`, `timers` | what is remembered |
 
 mod beats;
 mod finish;
+mod instants;
 mod look;
 mod record;
 mod start;
@@ -75,6 +76,8 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     barriers: Timers,
     /// A barrier runs: nothing else starts.
     alone: bool,
+    #[cfg(feature = "calendar")]
+    wall: instants::Wall,
     /// For the jitter of the backoff.
     rng: Rng,
     /// When cadences beat.
@@ -114,6 +117,8 @@ impl<K: Key, R: Reasons, P: Merge> Default for State<K, R, P> {
             starts: Timers::default(),
             barriers: Timers::default(),
             alone: false,
+            #[cfg(feature = "calendar")]
+            wall: instants::Wall::default(),
             rng: Rng::new(),
             beats: Timers::default(),
             limits: Timers::default(),
@@ -182,6 +187,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// that wake for the first time; costs O(news), plus O(waiting) after an install.
     pub fn turn(&mut self, now: Tick) {
         self.collect(now);
+        self.note_wall();
         self.beat_what_is_due();
         self.pass_limits();
     }
@@ -367,6 +373,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.state.starts.clear();
         self.state.barriers.clear();
         self.state.beats.clear();
+        #[cfg(feature = "calendar")]
+        self.state.wall.hourly.clear();
         for record in self.state.records.iter_mut().flatten() {
             if let Some(detail) = &mut record.detail {
                 detail.cadence = None;

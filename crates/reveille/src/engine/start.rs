@@ -125,7 +125,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         show(&vitals.missed, vitals.missed.load(Ordering::Relaxed) + stood_for);
         let beating = detail.cadence.filter(|_| missed == Missed::Delay && passed);
         if let Some(beating) = beating {
-            let next = beating.grid.after(now);
+            let next = self.open_from(index, beating.grid, beating.grid.after(now));
             self.set_beating(index, Some(Beating { next, last: Some(now), ..beating }));
         }
         if missed == Missed::Burst {

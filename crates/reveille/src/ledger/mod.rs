@@ -4,12 +4,15 @@
 //! | --- | --- |
 //! | `mod` | what a ledger is, and one in memory |
 //! | `file` | one in a file, behind the feature `ledger` |
+//! | `keeper` | the thread that keeps one for a hub |
 
 #[cfg(feature = "ledger")]
 mod file;
+mod keeper;
 
 #[cfg(feature = "ledger")]
 pub use file::FileLedger;
+pub use keeper::LedgerKeeper;
 
 use std::error::Error;
 use std::fmt;
