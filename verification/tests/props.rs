@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use reveille_verification::files::{below, play_file};
+use reveille_verification::props::decade::{self, Length};
 use reveille_verification::props::{Budget, fuzz, run};
 use reveille_verification::under_test::subject;
 
@@ -32,6 +33,14 @@ fn a_moment_of_each_search() {
         assert!(result.passed(), "{}: {:?}", result.name, result.failure);
         assert!(result.executions > 0, "{}: no case", result.name);
     }
+}
+
+/// A hundred hours of the ten simulated years.
+#[test]
+fn a_hundred_hours_of_the_decade() {
+    let result = decade::check(Length { hours: 100, targets: 50 }, 1, &|_, _, _| {});
+    assert!(result.passed(), "{:?}", result.failure);
+    assert!(result.executions > 3_000, "{} beats", result.executions);
 }
 
 /// What coverage-guided fuzzing has found worth keeping plays, without the fuzzer.

@@ -253,7 +253,7 @@ impl<K: Key, R: Reasons, P: Merge> Runner<K, R, P> {
         for ((key, cadence), target) in roster.iter().zip(targets) {
             match target.claim(cadence, generation) {
                 Claim::Set => updated.set += 1,
-                Claim::Unchanged => updated.unchanged += 1,
+                Claim::Unchanged | Claim::InForce => updated.unchanged += 1,
                 Claim::Stale => updated.stale += 1,
             }
             before.remove(key);

@@ -16,10 +16,11 @@
 //! | | | another's, or nobody's | the same: stale |
 //!
 //! Who changed the cell publishes: ready bit, then a turn. So does a claim that changed only the
-//! owner, since whoever set the cadence before may not have published it yet (P16).
+//! owner, since whoever set the cadence before may not have published it yet (P16); but where the
+//! driver has obeyed that one already, there is nothing to tell it.
 
 use crate::cadence::{Cadence, Grid};
-use reveille_core::sync::{Arc, ArcSwapOption};
+use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, Ordering};
 use reveille_core::{Generation, Tick};
 
 /// A cadence, as it is wanted of one target.
@@ -34,7 +35,7 @@ pub(crate) struct Wanted {
 }
 
 /// What is wanted of a target's cadence, and by whom.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Setting {
     pub(crate) wanted: Option<Wanted>,
     /// The runner whose it is; none: nobody's.
@@ -43,6 +44,8 @@ pub(crate) struct Setting {
     claimed_by: Generation,
     /// When it was asked for.
     pub(crate) asked_at: Tick,
+    /// 1 once the driver has put it in force.
+    obeyed: AtomicU64,
 }
 
 /// What became of a claim.
@@ -50,8 +53,10 @@ pub(crate) struct Setting {
 pub(crate) enum Claim {
     /// The cadence is new, or another one.
     Set,
-    /// It was the same already.
+    /// It was the same already, but the driver may not know of it yet.
     Unchanged,
+    /// It was the same already, and in force.
+    InForce,
     /// A newer runner has claimed it.
     Stale,
 }
@@ -68,15 +73,19 @@ pub(crate) enum TakenBack {
 }
 
 impl Setting {
-    const NONE: Self = Self {
-        wanted: None,
-        owner: Generation::NONE,
-        claimed_by: Generation::NONE,
-        asked_at: Tick::NOW,
-    };
+    fn none() -> Self {
+        let (owner, claimed_by) = (Generation::NONE, Generation::NONE);
+        let obeyed = AtomicU64::new(0);
+        Self { wanted: None, owner, claimed_by, asked_at: Tick::NOW, obeyed }
+    }
 
     fn set(&self, wanted: Option<Wanted>, asked_at: Tick) -> Self {
-        Self { wanted, owner: Generation::NONE, claimed_by: self.claimed_by, asked_at }
+        Self { wanted, asked_at, claimed_by: self.claimed_by, ..Self::none() }
+    }
+
+    /// The driver has put it in force.
+    pub(crate) fn obeyed(&self) {
+        self.obeyed.store(1, Ordering::Release);
     }
 
     fn is(&self, cadence: &Cadence) -> bool {
@@ -87,14 +96,19 @@ impl Setting {
         if self.claimed_by > by {
             return (None, Claim::Stale);
         }
-        let claimed = Self { owner: by, claimed_by: by, ..self.clone() };
-        match self.is(&wanted.cadence) {
-            true => (Some(claimed), Claim::Unchanged),
-            false => {
-                let wanted = Some(wanted.clone());
-                (Some(Self { wanted, asked_at: at, ..claimed }), Claim::Set)
-            }
+        let (owner, claimed_by) = (by, by);
+        if !self.is(&wanted.cadence) {
+            let wanted = Some(wanted.clone());
+            let set = Self { wanted, owner, claimed_by, asked_at: at, ..Self::none() };
+            return (Some(set), Claim::Set);
         }
+        // Acquire: who finds it in force finds it armed.
+        let obeyed = self.obeyed.load(Ordering::Acquire);
+        let wanted = self.wanted.clone();
+        let asked_at = self.asked_at;
+        let claimed = Self { wanted, owner, claimed_by, asked_at, obeyed: AtomicU64::new(obeyed) };
+        let claim = if obeyed == 1 { Claim::InForce } else { Claim::Unchanged };
+        (Some(claimed), claim)
     }
 
     fn take_back(&self, by: Generation, at: Tick) -> (Option<Self>, TakenBack) {
@@ -143,7 +157,9 @@ impl SettingCell {
     fn update<T>(&self, edge: impl Fn(&Setting) -> (Option<Setting>, T)) -> T {
         let mut seen = self.0.load();
         loop {
-            let (next, result) = edge(seen.as_deref().unwrap_or(&Setting::NONE));
+            let none = seen.is_none().then(Setting::none);
+            let Some(before) = seen.as_deref().or(none.as_ref()) else { unreachable!("one is") };
+            let (next, result) = edge(before);
             let Some(next) = next else { return result };
             // The guard of the compared setting is held, so its address is not used again.
             let found = self.0.compare_and_swap(&*seen, Some(Arc::new(next)));
@@ -183,7 +199,9 @@ mod tests {
         let cell = SettingCell::new();
         assert_eq!(cell.claim(&cadence(10), old, Tick::NOW), Claim::Set);
         assert_eq!(cell.claim(&cadence(10), old, Tick::NOW), Claim::Unchanged);
-        assert_eq!(cell.claim(&cadence(10), new, Tick::NOW), Claim::Unchanged);
+        let first = cell.news(None).expect("it was set");
+        first.obeyed();
+        assert_eq!(cell.claim(&cadence(10), new, Tick::NOW), Claim::InForce);
         assert_eq!(cell.claim(&cadence(20), old, Tick::NOW), Claim::Stale);
         assert_eq!(cell.take_back(old, Tick::NOW), TakenBack::Stale);
         assert_eq!(cell.owner(), new);

@@ -192,7 +192,9 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         let now = self.shared.now();
         let wanted = self.wanted(cadence.clone(), now);
         let claim = self.node.extras_or_new().setting.claim(&wanted, by, now);
-        self.shared.ready.set(self.node.index as usize);
+        if matches!(claim, Claim::Set | Claim::Unchanged) {
+            self.shared.ready.set(self.node.index as usize);
+        }
         claim
     }
 
@@ -200,7 +202,9 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     pub(crate) fn take_back(&self, by: Generation) -> TakenBack {
         let Some(extras) = self.node.extras() else { return TakenBack::Gone };
         let taken = extras.setting.take_back(by, self.shared.now());
-        self.shared.ready.set(self.node.index as usize);
+        if taken == TakenBack::Yes {
+            self.shared.ready.set(self.node.index as usize);
+        }
         taken
     }
 

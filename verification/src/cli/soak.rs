@@ -1,9 +1,11 @@
-//! The storm of the gateway: real threads, real time, its own books.
+//! What takes long: the storm of the gateway, on real threads in real time with its own books; and ten
+//! simulated years with a reload every hour.
 
 use std::time::Duration;
 
 use clap::Args;
 use reveille_verification::lab::{CheckResult, LabError, build_example, checks, run_program};
+use reveille_verification::props::decade::{self, Length};
 
 use crate::cli::family::{Family, Session};
 
@@ -33,6 +35,9 @@ impl Options {
 /// The family.
 pub(crate) struct Soak(pub(crate) Options);
 
+/// Seconds for ten simulated years.
+const DECADE: u64 = 120;
+
 /// What the storm adds to its length: its tables, and the runs that it waits for.
 const TAIL: u64 = 60;
 
@@ -42,7 +47,7 @@ impl Family for Soak {
     }
 
     fn budget(&self, exhaustive: bool) -> Option<Duration> {
-        Some(Duration::from_secs(self.0.length(exhaustive) + TAIL))
+        Some(Duration::from_secs(DECADE + self.0.length(exhaustive) + TAIL))
     }
 
     fn is_whole(&self) -> bool {
@@ -50,12 +55,16 @@ impl Family for Soak {
     }
 
     fn run(&self, session: &Session) -> Vec<CheckResult> {
-        let meter = session.show.meter(self.name(), 1);
+        let meter = session.show.meter(self.name(), 2);
+        let decade = decade::check(Length::DECADE, self.0.seed, &|done, of, what| {
+            meter.so_far(done, of, what);
+        });
+        meter.end(&decade);
         meter.doing("building the gateway");
-        let result =
+        let storm =
             self.storm(session).unwrap_or_else(|error| checks::failed(NAME, error.to_string()));
-        meter.end(&result);
-        vec![result]
+        meter.end(&storm);
+        vec![decade, storm]
     }
 }
 

@@ -6,6 +6,7 @@
 //! | [`schedules`] | schedules on virtual time, one thread: engine against oracle, and [`laws`] |
 //! | [`histories`] | histories of handler slot and deadline slot on real threads, linearizable? |
 //! | [`threads`] | schedules on real threads, real time and a real driver |
+//! | [`decade`] | ten simulated years with a reload every hour, beat by beat |
 //! | [`fuzz`] | the same schedules and the parser, guided by coverage |
 //!
 //! All of it is search: what was not drawn was not looked at, and on real threads the machine
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::lab::CheckResult;
 
+pub mod decade;
 pub mod fuzz;
 pub mod histories;
 pub mod laws;

@@ -143,6 +143,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// The last beat was taken by a run or a cancel: the next one that is owed waits from now on.
     /// True if there was one.
     pub(super) fn serve_owed(&mut self, index: u32) -> bool {
+        if self.shared.policy.missed != Missed::Burst {
+            return false; // none ever is
+        }
         let now = self.state.now;
         let Some(node) = self.node(index) else { return false };
         let Some(detail) = self.detail(index) else { return false };

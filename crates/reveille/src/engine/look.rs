@@ -6,7 +6,7 @@ use crate::cadence::Grid;
 use crate::fault::{Place, contain};
 use crate::hub::Key;
 use crate::merge::Merge;
-use crate::node::show;
+use crate::node::{Extras, show};
 use crate::policy::OnReplace;
 use crate::reasons::Reasons;
 use crate::setting::Wanted;
@@ -29,6 +29,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             self.state.noting = true;
             self.note_handler();
             self.state.noting = false;
+            if self.shared.times.noted.load(Ordering::Relaxed) == installs {
+                return; // the driver's own word: nothing has moved
+            }
             // Release: whoever sees these installs as noted sees the words as moved. Last.
             let noted = self.shared.times.noted.swap(installs, Ordering::AcqRel);
             if noted == installs || !self.shared.has_unnoted() {
@@ -261,16 +264,17 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// up is asked for.
     fn heed(&mut self, index: u32) {
         let Some(record) = self.record(index) else { return };
-        let Some(extras) = record.node.extras() else { return };
-        let said = |word: &AtomicU64| {
-            word.load(Ordering::Acquire) > 0 && word.swap(0, Ordering::AcqRel) > 0
+        // Who says something has made the extras; a target that has a detail has them there.
+        let said = match &record.detail {
+            Some(detail) => Said::of(&detail.extras),
+            None => record.node.extras().map_or(Said::default(), |extras| Said::of(&extras)),
         };
-        if said(&extras.barrier)
+        if said.barrier
             && let Some(detail) = self.detail_or_new(index)
         {
             detail.is_barrier = true;
         }
-        if said(&extras.revive) {
+        if said.revive {
             self.revive(index);
         }
     }
@@ -353,6 +357,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 self.set_beating_from(index, Some(beating));
             }
         }
+        setting.obeyed();
     }
 
     /// A cadence goes on from the beat that an earlier process made at `last`; what has passed since
@@ -409,4 +414,20 @@ fn started(grid: Grid, old: Option<Beating>, asked_at: Tick) -> Beating {
         _ => grid.after(asked_at),
     });
     Beating { grid, next, last }
+}
+
+/// What is said beside a word, and heard once.
+#[derive(Clone, Copy, Default)]
+struct Said {
+    barrier: bool,
+    revive: bool,
+}
+
+impl Said {
+    fn of<K, P>(extras: &Extras<K, P>) -> Self {
+        let take = |word: &AtomicU64| {
+            word.load(Ordering::Acquire) > 0 && word.swap(0, Ordering::AcqRel) > 0
+        };
+        Self { barrier: take(&extras.barrier), revive: take(&extras.revive) }
+    }
 }
