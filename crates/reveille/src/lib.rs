@@ -25,9 +25,11 @@
 //! | [`Reveille`] | the hub: install handlers, wake targets, stop |
 //! | [`Target`] | a handle to one target: wake it, give it a [`Cadence`], remove it |
 //! | [`Runner`], [`Roster`] | a handler and its cadences as one value, for reloads |
+//! | [`Ticket`] | what became of an awaited wake: a future, or to be waited for |
 //! | [`Run`], [`Outcome`] | what a handler gets, and what it says |
 //! | [`Policy`] | every limit, with its default |
 //! | [`Counters`], [`Snapshot`] | what happened, and how things are |
+//! | [`Ledger`] | last beats, kept across restarts |
 //! | [`Engine`], [`ManualClock`] | driving a hub by hand, for tests on virtual time |
 //!
 //! # Words
@@ -44,30 +46,39 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | P1 ownership | a registration clears the slot only while its own generation is current |
+//! | P1 ownership | a registration clears the slot only while current; a runner takes back only its own |
 //! | P2 generations | grow in the order in which installs took effect; every run knows its own |
 //! | P3 no lost wake | after `wake` returned, a run starts for it, or it waits, or it was refused |
 //! | P4 visibility | what was written before `wake` is seen by the run that serves it |
-//! | P5 earliest wins | an earlier request preempts, a later one coalesces; never late |
+//! | P5 earliest wins | an earlier request preempts, a later one coalesces; never late, but for barriers |
 //! | P6 one run | no target runs twice at once, across replacement and removal too |
 //! | P7 once | a wake that was served is never run again; another passes to the next handler |
 //! | P8 cadence | armed, pending or running until removed or stopped, whatever runs do |
 //! | P9 floors | nothing shortens a floor; a new handler starts clean |
-//! | P10 isolation | no outcome, panic or hang of one target harms another |
+//! | P10 isolation | no outcome, panic or hang of one target harms another; a barrier runs alone |
 //! | P11 no spin | nothing re-arms at zero delay in vain; far futures are never |
 //! | P12 conservation | accepted + retried = started + coalesced + pending + refused + discarded |
 //! | P13 stop | idempotent, from anywhere, one report, nothing starts after it |
 //! | P14 clock | monotonic, through a suspend where the system can |
 //! | P15 bounded | memory grows with targets, not with requests |
 //! | P16 progress | wake by handle, install, dispose and load are lock-free |
-//! | P17 reload | an unchanged cadence keeps its next instant |
+//! | P17 reload | an unchanged cadence keeps its next instant, alone or in a roster |
 //! | P18 tell | every decision is returned or counted; contained panics are reported |
 //!
 //! # Costs and limits
 //! A wake that coalesces is a fence, a few loads and two counters; one that is published is some
 //! ten atomic operations, and a system call only where the driver would oversleep. Nothing on
-//! the way allocates, but payloads. Due instants reach 35 years; reasons are eight bits; a hub has
-//! at most [`Policy::max_targets`] targets.
+//! the way allocates, but payloads. Awaited wakes allocate, and may wait for a cancel of their
+//! target. Due instants reach 35 years; reasons are eight bits; a hub has at most
+//! [`Policy::max_targets`] targets; [`Policy::flood`] remembers at most 1,000 starts of each.
+//!
+//! # Features
+//! None is on by default.
+//!
+//! | | |
+//! | --- | --- |
+//! | `calendar` | active hours, `Hours`, in the civil time of a zone; brings `jiff` |
+//! | `ledger` | `FileLedger`, a ledger in a file; brings `serde`, `serde_json`, `tempfile`, `crc32fast` |
 //!
 //! # Panics
 //! Contained by unwinding: with `panic = "abort"` a panic of a handler ends the process.
