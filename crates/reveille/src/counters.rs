@@ -169,7 +169,8 @@ pub struct Counters {
     pub late_completions: u64,
     /// Runs that passed the run limit.
     pub overran: u64,
-    /// Panics of user code outside runs (`Drop`, `Merge`, clock, callback) that were contained (P18).
+    /// Faults outside runs (P18): panics of user code (`Drop`, `Merge`, clock, callback) that were
+    /// contained, threads that could not be started, ledgers that failed.
     pub faults: u64,
     /// Turns of the engine.
     pub turns: u64,

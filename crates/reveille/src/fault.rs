@@ -4,17 +4,18 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A panic of user code that was contained, as the observer of a hub sees it.
+/// What went wrong beside the schedule, which goes on: a panic of user code that was contained, a run
+/// past its limit, a ledger or a thread that could not be had. As the observer of a hub sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fault {
-    /// Which code panicked.
+    /// Where.
     pub place: Place,
-    /// The panic's message, where it was text.
+    /// What: the panic's message, where it was text.
     pub message: String,
 }
 
-/// Where a contained panic came from.
+/// Where a fault came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {

@@ -65,8 +65,8 @@ impl Builder {
         self
     }
 
-    /// Calls `observer` for each panic of user code that was contained (P18), on the thread on
-    /// which it happened. It must not block; its own panics are counted.
+    /// Calls `observer` for each [`Fault`] (P18): panics of user code that were contained, runs past
+    /// their limit, ledgers and threads that could not be had; on the thread on which it happened. It must not block; its own panics are counted.
     pub fn on_fault(mut self, observer: impl Fn(&Fault) + Send + Sync + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self

@@ -49,7 +49,7 @@ pub struct Run<K: Key = String, R: Reasons = (), P: Merge = ()> {
     pub(crate) facts: Facts,
     pub(crate) payload: Option<Arc<P>>,
     /// Of a barrier: for whom it did not wait.
-    pub(crate) beside: Option<Vec<K>>,
+    pub(crate) beside: Option<Vec<Arc<Node<K, P>>>>,
     pub(crate) ended: bool,
 }
 
@@ -125,8 +125,8 @@ impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
 
     /// The targets whose runs were in flight when this barrier had waited long enough, in no order;
     /// none if it runs alone, or is no barrier.
-    pub fn beside(&self) -> &[K] {
-        self.beside.as_deref().unwrap_or_default()
+    pub fn beside(&self) -> impl ExactSizeIterator<Item = &K> {
+        self.beside.as_deref().unwrap_or_default().iter().map(|node| &node.key)
     }
 
     /// The generation of the handler that runs (P2).

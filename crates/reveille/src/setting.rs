@@ -80,12 +80,21 @@ impl Setting {
     }
 
     fn set(&self, wanted: Option<Wanted>, asked_at: Tick) -> Self {
+        let wanted = wanted.map(|wanted| self.resumed(wanted));
         Self { wanted, asked_at, claimed_by: self.claimed_by, ..Self::none() }
     }
 
     /// The driver has put it in force.
     pub(crate) fn obeyed(&self) {
         self.obeyed.store(1, Ordering::Release);
+    }
+
+    /// What was kept of an earlier process is told once: until the driver has heard of it, it goes
+    /// along with whatever replaces the setting that has it.
+    fn resumed(&self, wanted: Wanted) -> Wanted {
+        let heard = self.obeyed.load(Ordering::Acquire) == 1;
+        let earlier = self.wanted.as_ref().filter(|_| !heard).and_then(|it| it.resume);
+        Wanted { resume: wanted.resume.or(earlier), ..wanted }
     }
 
     fn is(&self, cadence: &Cadence) -> bool {
@@ -98,7 +107,7 @@ impl Setting {
         }
         let (owner, claimed_by) = (by, by);
         if !self.is(&wanted.cadence) {
-            let wanted = Some(wanted.clone());
+            let wanted = Some(self.resumed(wanted.clone()));
             let set = Self { wanted, owner, claimed_by, asked_at: at, ..Self::none() };
             return (Some(set), Claim::Set);
         }

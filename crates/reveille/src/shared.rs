@@ -163,6 +163,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
     pub(crate) fn fault(&self, place: Place, message: String) {
         match place {
             Place::Handler => self.tallies.panics.add(1),
+            Place::RunLimit => {} // counted as overran
             _ => self.tallies.faults.add(1),
         }
         if let Some(observer) = &self.observer

@@ -124,6 +124,14 @@ pub struct Refused<P = ()> {
     pub payload: Option<P>,
 }
 
+impl<P> fmt::Display for Refused<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.refusal.fmt(f)
+    }
+}
+
+impl<P: fmt::Debug> std::error::Error for Refused<P> {}
+
 /// Why a wake was refused. All of these are for ever: trying again later does not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -194,3 +194,18 @@ fn a_broken_ledger_stops_nothing() {
     assert!(faults[0].contains("nothing to read"), "{faults:?}");
     assert!(faults.last().is_some_and(|last| last.contains("nothing to write")), "{faults:?}");
 }
+
+/// P17: what was kept is not lost where a cadence is set twice before the driver hears of it.
+#[test]
+fn what_was_kept_waits_for_the_driver() {
+    let ledger = MemoryLedger::new();
+    let mut first = Process::start(0, ledger.clone(), |_| {});
+    first.beat("mail", every(60));
+    assert_eq!(first.run(60, Outcome::ran()), [(60, 1)]);
+    first.end();
+    let mut second = Process::start(70, ledger, |_| {});
+    second.beat("mail", every(10));
+    second.beat("mail", every(60));
+    assert_eq!(second.run(60, Outcome::ran()), [(50, 1)]);
+    second.end();
+}

@@ -55,7 +55,8 @@ enum Command {
     Search(search::Options),
     /// Schedules and scenario texts, mutated under the guidance of coverage.
     Fuzz(fuzz::Options),
-    /// The storm: a service under load, reloads, panics and hangs, on real threads in real time.
+    /// The storm: a service under load, reloads, panics and hangs, on real threads in real time; and ten
+    /// simulated years with a reload every hour, beat by beat.
     Soak(soak::Options),
     /// What was checked, as one page of HTML.
     Report(report::Options),

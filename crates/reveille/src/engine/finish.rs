@@ -60,7 +60,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if !run.overran {
             self.state.active -= 1;
         }
-        if run.is_barrier {
+        if run.is_barrier && !run.overran {
             self.state.alone = false;
         }
         if ending == Ending::Aborted {

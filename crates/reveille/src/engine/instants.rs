@@ -33,7 +33,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         {
             let wall = &self.state.wall;
             let (from, to) = (wall.wall(first), wall.wall(self.state.now));
-            return (hourly::count(hours, grid, from, to), last);
+            // The beat that was armed is one, also where the wall clock has stepped since.
+            return (hourly::count(hours, grid, from, to).max(1), last);
         }
         let _ = index;
         (count, last)

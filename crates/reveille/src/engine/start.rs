@@ -6,7 +6,7 @@ use crate::fault::Place;
 use crate::hub::Key;
 use crate::installed::Stay;
 use crate::merge::Merge;
-use crate::node::{Extras, show};
+use crate::node::{Extras, Node, show};
 use crate::policy::{Missed, OnOverrun};
 use crate::reasons::Reasons;
 use crate::run::{Facts, Run};
@@ -135,7 +135,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             let place = record.entry();
             self.state.limits.set(place, Tick::NEVER, limit);
         }
-        let beside = is_barrier.then(|| self.keys_of_runs());
+        let beside = is_barrier.then(|| self.nodes_of_runs());
         self.state.alone = is_barrier;
         self.state.running.insert(index);
         self.state.active += 1;
@@ -147,9 +147,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     }
 
     /// The targets that run, for a barrier that did not wait for them.
-    fn keys_of_runs(&self) -> Vec<K> {
-        let nodes = self.state.running.iter().filter_map(|&index| self.node(index));
-        nodes.map(|node| node.key.clone()).collect()
+    fn nodes_of_runs(&self) -> Vec<Arc<Node<K, P>>> {
+        self.state.running.iter().filter_map(|&index| self.node(index)).collect()
     }
 
     /// Runs past their limit give up their place among the active ones (P10).
@@ -161,9 +160,11 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             let entry = record.entry();
             let Some(detail) = &mut record.detail else { return };
             show(&detail.extras.vitals.overran, 1);
-            if let Some(run) = &mut detail.run {
-                run.limit = Tick::NEVER;
-                run.overran = true;
+            let Some(run) = &mut detail.run else { return };
+            run.limit = Tick::NEVER;
+            run.overran = true;
+            if run.is_barrier {
+                self.state.alone = false; // no run stops others for longer than its limit (P10)
             }
             self.state.limits.set(entry, at, Tick::NEVER);
             self.state.active -= 1;

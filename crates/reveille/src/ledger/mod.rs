@@ -53,8 +53,8 @@ impl From<SystemTime> for LastBeat {
 
 /// Where last beats are kept across restarts.
 ///
-/// Its calls may block: they are made on the ledger's own thread, never on the driver's, one at a
-/// time.
+/// Its calls may block: `load` is called by whoever hands it to the hub, `store` on a thread of its
+/// own, never on the driver's; one at a time.
 ///
 /// ```
 /// use reveille::{LastBeat, Ledger, LedgerError, MemoryLedger};
