@@ -46,8 +46,28 @@ const LEFT_OUT: [&str; 2] = ["crates/reveille-core/src/sync/**", "**/tests.rs"];
 const PRINTS: &str = r"impl .*(Debug|Display)";
 
 /// The tests that a mutant must pass: those that run the code, on virtual time and on threads.
-const TESTS: [&str; 10] =
-    ["--lib", "--test", "engine", "--test", "faults", "--test", "threads", "--test", "props", "--"];
+const TESTS: [&str; 20] = [
+    "--lib",
+    "--test",
+    "engine",
+    "--test",
+    "faults",
+    "--test",
+    "lifecycle",
+    "--test",
+    "limits",
+    "--test",
+    "props",
+    "--test",
+    "restart",
+    "--test",
+    "runner",
+    "--test",
+    "threads",
+    "--test",
+    "tickets",
+    "--",
+];
 /// Not the ones that read it: each mutant of a line that is an anchor would die of them.
 const READERS: [&str; 4] =
     ["--skip", "the_catalogue_fits_the_sources", "--skip", "the_allowed_are_there"];
@@ -76,7 +96,7 @@ pub fn run(root: &Path, target: &Path, files: &[String]) -> Result<Vec<Verdict>,
         "--exclude-re",
         PRINTS,
     ]);
-    command.args(["--test-package", "reveille-core,reveille,reveille-verification"]);
+    command.args(["--test-workspace", "true"]);
     match files {
         [] => command.args(FILES.iter().flat_map(|file| ["--file", file])),
         files => command.args(files.iter().flat_map(|file| ["--file", file])),
