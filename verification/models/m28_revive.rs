@@ -52,7 +52,7 @@ fn poisoned() -> Parts {
     (hub, engine, target)
 }
 
-/// Fails on: `revived-without-its-payload`, `revive-keeps-the-floor` (beside a wake alone).
+/// Fails on, beside a wake alone: `revived-without-its-payload`, `revive-keeps-the-floor`.
 fn revive(turns: bool) {
     let (hub, mut engine, target) = poisoned();
     // Beside turns past the floor that the failure left, so that a run may come before the revival.

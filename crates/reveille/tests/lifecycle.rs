@@ -1,8 +1,8 @@
 //! Rates, jitter, what was given up, limits of runs, postponed wakes and barriers, on virtual time.
 
 use reveille::{
-    Builder, Engine, Flood, Jitter, ManualClock, Outcome, Place, Policy, Reveille, Run, Tick,
-    Urgency, Wake,
+    Builder, Done, Engine, Flood, Jitter, ManualClock, Outcome, Place, Policy, Reveille, Run, Tick,
+    Unserved, Urgency, Wake,
 };
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
@@ -105,22 +105,44 @@ fn what_was_given_up_comes_back_once() {
     let mut stand = Stand::new(|policy| policy.max_attempts = NonZeroU32::MIN);
     let target = stand.hub.target("a").unwrap();
     assert!(!target.revive(), "nothing was given up");
+    let _ = target.wake(Wake::now());
+    assert_eq!(stand.fails_at(0), Tick::NEVER, "nothing waits");
+    assert!(target.is_poisoned());
+    let _ = target.wake(Wake::now());
+    stand.turn_at(2_000).expect("the floor has passed").finish(Outcome::ran());
+    assert!(stand.turn_at(2_000).is_none());
+    assert!(!target.is_poisoned() && !target.revive(), "a run was done");
     let _ = target.wake(Wake::now().urgency(Urgency::Urgent));
-    stand.fails_at(0);
+    stand.fails_at(2_001);
     assert!(target.is_poisoned());
     assert!(target.revive() && target.revive(), "it is told of once");
-    let run = stand.turn_at(1).expect("the floor is forgotten");
+    let run = stand.turn_at(2_002).expect("the floor is forgotten");
     assert_eq!((run.urgency(), run.attempt()), (Urgency::Urgent, 1));
     run.finish(Outcome::ran());
-    assert!(stand.turn_at(2).is_none());
+    assert!(stand.turn_at(2_003).is_none());
     assert!(!target.is_poisoned() && !target.revive());
     // Nor does it come back by itself where it is given up again.
     let _ = target.wake(Wake::now());
-    stand.fails_at(3);
+    stand.fails_at(2_004);
     assert!(stand.turn_at(9_000).is_none());
     let counters = stand.hub.counters();
-    assert_eq!((counters.gave_up, counters.pending), (2, 0));
+    assert_eq!((counters.gave_up, counters.pending), (3, 0));
     assert!(counters.is_conserved());
+}
+
+/// P7: a ticket of a wake that merges into one that was given back has no part in that deferral.
+#[test]
+fn an_earlier_deferral_ends_no_later_ticket() {
+    let mut stand = Stand::new(|_| {});
+    let ticket = |stand: &Stand| stand.hub.wake_awaited("a", Wake::now()).unwrap().or_deferral();
+    let first = ticket(&stand);
+    stand.turn_at(0).unwrap().finish(Outcome::busy());
+    assert!(stand.turn_at(0).is_none());
+    let later = ticket(&stand);
+    assert_eq!((first.answer(), later.answer()), (Some(Err(Unserved::Deferred)), None));
+    stand.turn_at(1_000).unwrap().finish(Outcome::ran());
+    assert!(stand.turn_at(1_000).is_none());
+    assert_eq!(later.answer(), Some(Ok(Done::Ran)));
 }
 
 /// What is due later than it is put off to stays where it is, also where the driver has not seen it.
