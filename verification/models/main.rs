@@ -69,6 +69,9 @@ models!(
     m23_cancel,
     m24_retire,
     m25_tickets,
+    m26_barrier,
+    m27_postpone,
+    m28_revive,
 );
 
 #[cfg(reveille_loom)]

@@ -3,8 +3,8 @@
 use crate::arena;
 use crate::driver::{Bedside, Household};
 use reveille::{
-    Builder, Cadence, Handler, ManualClock, Merge, Outcome, Registration, Reveille, Run, Target,
-    Urgency, Wake,
+    Builder, Cadence, Handler, ManualClock, Merge, Outcome, Registration, Reveille, Roster, Run,
+    Runner, Target, Urgency, Wake,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +37,8 @@ pub struct Scene {
     pub registrations: Vec<Arc<Registration<u8, (), Count>>>,
     /// Registrations of threads, alive to the end.
     kept: Mutex<Vec<Arc<Registration<u8, (), Count>>>>,
+    /// Runners that were started beforehand, alive to the end.
+    runners: Mutex<Vec<Arc<Runner<u8, (), Count>>>>,
     /// Runs of target 0 are handed to the worker.
     holds: AtomicBool,
     held: Mutex<Option<Run<u8, (), Count>>>,
@@ -58,6 +60,12 @@ fn handler(script: &Arc<Mutex<Vec<Outcome>>>) -> impl Handler<u8, (), Count> + u
     move |_: &Run<u8, (), Count>| locked(&script).pop().unwrap_or(Outcome::ran())
 }
 
+/// A beat each second for targets that are there.
+fn roster(keys: &[u8]) -> Roster<u8> {
+    let each = |&key| Cadence::every(SECOND).ok().map(|cadence| (key, cadence));
+    keys.iter().filter_map(each).collect()
+}
+
 impl Scene {
     /// A hub with a handler and four targets, not driven yet.
     pub fn new() -> Self {
@@ -67,6 +75,8 @@ impl Scene {
             // What an install finds waiting is not put off: it is to be served at once.
             policy.coalesce = Duration::ZERO;
             policy.max_targets = 8.try_into().unwrap_or(policy.max_targets);
+            // One failure is enough to be given up.
+            policy.max_attempts = std::num::NonZeroU32::MIN;
         };
         let hub = match Builder::new().policy(policy).clock(clock.clone()).build() {
             Ok(hub) => hub,
@@ -85,6 +95,7 @@ impl Scene {
             bedside: Bedside::new(&clock),
             registrations: Vec::new(),
             kept: Mutex::default(),
+            runners: Mutex::default(),
             holds: AtomicBool::new(false),
             held: Mutex::default(),
             script,
@@ -114,6 +125,17 @@ impl Scene {
     fn install_and_keep(&self) {
         let registration = self.install();
         locked(&self.kept).push(registration);
+    }
+
+    fn start_runner(&self) {
+        match self.hub.runner_of(handler(&self.script), roster(&[0, 1])) {
+            Ok(runner) => locked(&self.runners).push(Arc::new(runner)),
+            Err(rejected) => panic!("{}", rejected.refusal),
+        }
+    }
+
+    fn runner(&self) -> Arc<Runner<u8, (), Count>> {
+        Arc::clone(&locked(&self.runners)[0])
     }
 
     /// A wake that must be served at once.
@@ -197,6 +219,9 @@ pub struct Operation {
 const FINISH_AND_SERVE: &str = "A thread frozen in it at any of its steps delays no other: all \
     others finish, and their wakes are served.";
 const FINISH: &str = "A thread frozen in it at any of its steps keeps no other from finishing.";
+
+const ALONE: &str = "an awaited wake and a cancel of its target wait for each other; a plain wake and \
+                     the driver for neither";
 
 const fn operation(name: &'static str, act: fn(&Scene)) -> Operation {
     Operation {
@@ -284,8 +309,69 @@ pub fn operations() -> Vec<Operation> {
             ..operation("freeze-stop-beating", |scene| scene.targets[0].stop_beating())
         },
         Operation {
+            outside: Some(ALONE),
             prepare: |scene| wake_within(scene, 0, SECOND),
+            beside: |_| (),
             ..operation("freeze-cancel", |scene| ignore(scene.targets[0].cancel()))
+        },
+        Operation {
+            outside: Some(ALONE),
+            prepare: |scene| ignore(scene.targets[0].wake_awaited(Wake::within(SECOND))),
+            beside: |_| (),
+            ..operation("freeze-cancel-with-tickets", |scene| ignore(scene.targets[0].cancel()))
+        },
+        Operation {
+            outside: Some(ALONE),
+            beside: |_| (),
+            ..operation("freeze-wake-awaited", |scene| {
+                ignore(scene.targets[0].wake_awaited(Wake::now()));
+            })
+        },
+        Operation {
+            promises: &["P16", "P10"],
+            ..operation("freeze-barrier", |scene| ignore(scene.targets[0].barrier(Wake::now())))
+        },
+        // To now: whatever is put off is to be served at once all the same.
+        Operation {
+            prepare: |scene| wake_within(scene, 0, SECOND),
+            ..operation("freeze-postpone", |scene| {
+                ignore(scene.targets[0].postpone(scene.hub.now()));
+            })
+        },
+        // Its failure has left a floor, so the wakes are of others.
+        Operation {
+            prepare: |scene| {
+                locked(&scene.script).push(Outcome::failed());
+                scene.wake(0);
+            },
+            wakes: [1, 2],
+            ..operation("freeze-revive", |scene| ignore(scene.targets[0].revive()))
+        },
+        Operation {
+            promises: &["P16", "P13"],
+            beside: Scene::install_and_keep,
+            ..operation("freeze-retire", |scene| {
+                ignore(scene.registrations[1].retire(Duration::ZERO));
+            })
+        },
+        Operation {
+            promises: &["P16", "P17"],
+            outside: Some(
+                "looks keys up under a read lock, and holds the lock of its own runner, for which \
+                           nobody else waits here",
+            ),
+            prepare: Scene::start_runner,
+            beside: Scene::install_and_keep,
+            ..operation("freeze-runner-update", |scene| {
+                ignore(scene.runner().update(roster(&[1, 2])));
+            })
+        },
+        Operation {
+            promises: &["P16", "P1"],
+            outside: Some("looks keys up under a read lock, for targets that are gone"),
+            prepare: Scene::start_runner,
+            beside: Scene::install_and_keep,
+            ..operation("freeze-runner-stop", |scene| ignore(scene.runner().stop()))
         },
         Operation {
             wakes: [1, 2],

@@ -73,17 +73,38 @@ const RULES: &[Rule] = &[
         },
     },
     Rule {
-        what: "outside `sync.rs` the hub has no locks of std: a checker must see them",
+        what: "outside `sync.rs` the hub has no locks of std, nor a ledger: a checker must see them",
         forbids: |file, code| match file.strip_prefix("crates/reveille/src/") {
-            Some(own) if own != "sync.rs" => code.std_locks(),
-            _ => Vec::new(),
+            // A ledger is its user's: nothing in the hub may know one.
+            Some(own) if own.starts_with("ledger/") || own == "lib.rs" => Vec::new(),
+            Some("sync.rs") | None => Vec::new(),
+            Some(_) => [code.std_locks(), code.names(&["ledger", "MemoryLedger"])].concat(),
         },
     },
     Rule {
-        what: "nothing on the path of a wake by handle has a lock",
+        what: "nothing on the path of a plain wake by handle has a lock: that of awaited wakes is \
+               taken by these and by a cancel alone, and neither is called by others",
         forbids: |file, code| match file.strip_prefix("crates/reveille/src/") {
-            Some("target.rs" | "wake.rs" | "node.rs" | "counters.rs") => {
-                code.names(&[LOCKS, &["lock", "try_lock"]].concat())
+            Some("wake.rs" | "counters.rs") => code.names(&locking()),
+            // Above the first function stands the import of `lock`.
+            Some("target.rs") => {
+                let mut found = code.names(LOCKS);
+                let locks = ["lock", "try_lock", "awaiting"];
+                found.extend(code.names_outside(&locks, &["", "wake_awaited", "cancel"]));
+                let calls = ["wake_awaited", "cancel"];
+                found.extend(code.names_outside(&calls, &calls));
+                found
+            }
+            // The lock of awaited wakes itself.
+            Some("node.rs") => {
+                code.statements_with(&[&locking(), &["awaiting"][..]].concat(), |statement| {
+                    let wholes = [
+                        "use crate::sync::Mutex;",
+                        "pub(crate) awaiting: Mutex<()>,",
+                        "awaiting: Mutex::new(()),",
+                    ];
+                    wholes.iter().any(|whole| statement.starts_with(whole))
+                })
             }
             // The seat alone, and the function by which the engine takes it.
             Some("shared.rs") => code.statements_with(&[LOCKS, &["lock"]].concat(), |statement| {
@@ -95,7 +116,35 @@ const RULES: &[Rule] = &[
             _ => Vec::new(),
         },
     },
+    Rule {
+        what: "nobody but `target.rs` takes the lock of awaited wakes",
+        forbids: |file, code| match file.strip_prefix("crates/reveille/src/") {
+            Some("target.rs" | "node.rs") | None => Vec::new(),
+            Some(_) => code.names(&["awaiting"]),
+        },
+    },
+    Rule {
+        what: "the engine has no lock but the seat's, which it takes when it comes and goes; nor \
+               have what it shares with users, installs, runs and the cells of a target",
+        forbids: |file, code| match file.strip_prefix("crates/reveille/src/") {
+            Some("engine/mod.rs") => {
+                let mut found = code.names(LOCKS);
+                found.extend(code.names_outside(&["lock", "try_lock"], &["", "attach", "drop"]));
+                found
+            }
+            Some("installed.rs" | "setting.rs" | "ticket.rs" | "run.rs" | "hub.rs") => {
+                code.names(&locking())
+            }
+            Some(own) if own.starts_with("engine/") => code.names(&locking()),
+            _ => Vec::new(),
+        },
+    },
 ];
+
+/// Names of locks, and what takes one.
+fn locking() -> Vec<&'static str> {
+    [LOCKS, &["lock", "try_lock"]].concat()
+}
 
 /// A file without comments, strings and test items.
 struct Code(String);
@@ -121,6 +170,21 @@ impl Code {
     fn names(&self, forbidden: &[&str]) -> Vec<String> {
         let found = self.identifiers().filter(|(_, word)| forbidden.contains(word));
         found.map(|(at, _)| self.line(at)).collect()
+    }
+
+    /// The same outside of these functions; what stands above the first one is in the function "".
+    fn names_outside(&self, forbidden: &[&str], functions: &[&str]) -> Vec<String> {
+        let (mut function, mut is_named_next, mut found) = ("", false, Vec::new());
+        for (at, word) in self.identifiers() {
+            if is_named_next {
+                function = word;
+            }
+            is_named_next = word == "fn";
+            if forbidden.contains(&word) && !functions.contains(&function) {
+                found.push(self.line(at));
+            }
+        }
+        found
     }
 
     /// Locks that come from std: by a path, by an import, or by an import of all of `std::sync`.
@@ -351,6 +415,10 @@ const CORE: &str = "crates/reveille-core/src/bell.rs";
 const TARGET: &str = "crates/reveille/src/target.rs";
 const SHARED: &str = "crates/reveille/src/shared.rs";
 const STOP: &str = "crates/reveille/src/stop.rs";
+const NODE: &str = "crates/reveille/src/node.rs";
+const TICKET: &str = "crates/reveille/src/ticket.rs";
+const ENGINE: &str = "crates/reveille/src/engine/mod.rs";
+const LOOK: &str = "crates/reveille/src/engine/look.rs";
 const DRIVER: &str = "crates/reveille/src/driver/thread.rs";
 
 /// The rule finds what it is there to find.
@@ -373,6 +441,18 @@ fn what_is_forbidden_is_found() {
         (TARGET, "use crate::sync::Mutex;"),
         (TARGET, "fn f(shared: &Shared) { drop(lock(&shared.seat)); }"),
         (TARGET, "use std::sync::atomic::AtomicU64;"),
+        (TARGET, "fn wake(extras: &Extras) { drop(lock(&extras.awaiting)); }"),
+        (TARGET, "fn wake_awaited() {}\nfn attempt(e: &E) { let _ = e.awaiting.try_lock(); }"),
+        (TARGET, "fn wake(&self) { let _ = self.wake_awaited(Wake::now()); }"),
+        (TARGET, "fn beat(&self) { self.cancel(); }"),
+        (NODE, "struct Extras {\n    pub(crate) waking: Mutex<()>,\n}"),
+        (NODE, "fn f(extras: &Extras) { drop(extras.awaiting.lock()); }"),
+        (TICKET, "use crate::sync::Mutex;"),
+        (TICKET, "fn end(&self) { drop(lock(&self.told)); }"),
+        (ENGINE, "fn turn(&mut self) { drop(lock(&self.shared.seat)); }"),
+        (LOOK, "use crate::shared::lock;"),
+        (LOOK, "fn look(extras: &Extras) { drop(extras.awaiting.lock()); }"),
+        (SHARED, "fn close(node: &Node) { drop(&node.extras().awaiting); }"),
         (SHARED, "struct Shared { wakes: Mutex<()> }"),
         (SHARED, "struct Shared {\n    pub(crate) wakes: crate::sync::Mutex<()>,\n}"),
         (SHARED, "fn wake(&self) { let _alone = lock(&self.seat); }"),
@@ -399,6 +479,12 @@ fn what_is_allowed_is_not_found() {
         (CORE, "#[cfg(test)]\nmod tests;\nfn is_parked() {}"),
         ("crates/reveille-core/src/sync/mod.rs", "pub use std::sync::atomic::Ordering;"),
         (TARGET, "use std::sync::Arc;"),
+        (TARGET, "use crate::shared::{Shared, lock};\nfn wake() {}"),
+        (TARGET, "fn wake_awaited(e: &E) { drop(lock(&e.awaiting)); }\nfn wake() {}"),
+        (TARGET, "fn cancel(&self) -> bool { drop(lock(&self.awaiting)); self.word.cancel() }"),
+        (NODE, "struct Extras {\n    pub(crate) awaiting: Mutex<()>,\n}"),
+        (ENGINE, "use crate::shared::lock;\nfn attach(s: &S) { drop(lock(&s.seat)); }"),
+        (TICKET, "// a lock would do\nuse crate::sync::AtomicU64;"),
         (SHARED, "use crate::sync::{Mutex, MutexGuard};"),
         (STOP, "use crate::sync::{Condvar, Mutex, MutexGuard}; use std::sync::PoisonError;"),
         (DRIVER, "use std::sync::atomic::{AtomicBool, Ordering};"),

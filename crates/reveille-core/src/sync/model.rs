@@ -93,6 +93,12 @@ impl AtomicU64 {
         self.update("fetch_min", order, |w, order| w.fetch_min(value, order), |v| v.min(value))
     }
 
+    /// See std.
+    #[track_caller]
+    pub fn fetch_max(&self, value: u64, order: Ordering) -> u64 {
+        self.update("fetch_max", order, |w, order| w.fetch_max(value, order), |v| v.max(value))
+    }
+
     #[track_caller]
     fn update(
         &self,
