@@ -16,7 +16,7 @@ use reveille_verification::under_test::subject;
 fn own_scenarios_hold() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let files = below(&folder).unwrap_or_else(|error| panic!("{error}"));
-    assert!(files.len() >= 148, "only {} scenarios found", files.len());
+    assert!(files.len() >= 207, "only {} scenarios found", files.len());
     for file in files {
         let report = play_file(&file, subject);
         assert!(report.passed(), "{}", report.text(true));
