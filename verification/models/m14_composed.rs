@@ -62,7 +62,7 @@ pub const MODELS: &[Model] = &[
         extent: Extent::All,
         body: || {
             driver_that_comes(true, |_, target| {
-                spawn("producer", move || drop(target.wake(Wake::now())))
+                spawn("producer", move || assert!(target.wake(Wake::now()).is_accepted(), "P3"))
             });
         },
     },

@@ -49,11 +49,18 @@ pub(crate) struct Shared<K: Key, R: Reasons, P: Merge> {
     abandoned: AtomicU64,
     /// User handles; the last one to go stops the hub.
     pub(crate) handles: AtomicU64,
-    /// What a ledger kept of earlier processes: the last beat of each target, in microseconds from
-    /// the Unix epoch. Taken when a cadence is first set.
-    pub(crate) kept: Mutex<HashMap<K, i64>>,
+    /// What a ledger kept of earlier processes.
+    pub(crate) kept: ArcSwapOption<HashMap<K, KeptBeat>>,
     /// The engine, while no driver has it.
     pub(crate) seat: Mutex<engine::Seat<K, R, P>>,
+}
+
+/// The last beat of a target in an earlier process.
+pub(crate) struct KeptBeat {
+    /// In microseconds from the Unix epoch.
+    pub(crate) at: i64,
+    /// 1 once a cadence of the target was set, which goes on from it.
+    pub(crate) told: AtomicU64,
 }
 
 /// A target was closed before.
@@ -92,7 +99,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
             stop: Arc::default(),
             abandoned: AtomicU64::new(0),
             handles: AtomicU64::new(1),
-            kept: Mutex::default(),
+            kept: ArcSwapOption::empty(),
             seat: Mutex::new(engine::Seat::Free(Box::new(state))),
         }
     }
@@ -150,8 +157,9 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
 
     /// When the target of `key` last beat in an earlier process, if a ledger kept that: told once.
     pub(crate) fn last_beat(&self, key: &K) -> Option<i64> {
-        let mut kept = lock(&self.kept);
-        if kept.is_empty() { None } else { kept.remove(key) }
+        let kept = self.kept.load();
+        let beat = kept.as_ref()?.get(key)?;
+        (beat.told.swap(1, Ordering::AcqRel) == 0).then_some(beat.at)
     }
 
     /// The instant of the last turn: a lower bound of now, for the price of a load.

@@ -175,7 +175,7 @@ fn a_barrier_is_one_run() {
     assert!(stand.turn_at(2).is_none(), "nothing newer starts before it");
     beside.finish(Outcome::ran());
     let barrier = stand.turn_at(3).unwrap();
-    assert!(barrier.is_barrier() && barrier.beside().is_empty());
+    assert!(barrier.is_barrier() && barrier.beside().len() == 0);
     assert!(stand.turn_at(4).is_none(), "nothing starts beside it");
     let _ = target.wake(Wake::now());
     barrier.finish(Outcome::ran());

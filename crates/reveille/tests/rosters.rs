@@ -68,18 +68,22 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn cadence(spec: &Spec) -> Cadence {
-    let every = Cadence::every(Duration::from_micros(spec.period * MINUTE)).unwrap();
+    let every =
+        Cadence::every(Duration::from_micros(spec.period * MINUTE)).expect("as it is made here");
     let cadence = every.with_phase(Duration::from_micros(spec.phase * MINUTE));
     match spec.hours {
         None => cadence,
-        Some((zone, from, to)) => cadence.during(Hours::daily(from, to, ZONES[zone]).unwrap()),
+        Some((zone, from, to)) => {
+            cadence.during(Hours::daily(from, to, ZONES[zone]).expect("as it is made here"))
+        }
     }
 }
 
 fn is_open(spec: &Spec, start: Timestamp, minute: u64) -> bool {
     let Some((zone, from, to)) = spec.hours else { return true };
-    let at = start + jiff::SignedDuration::from_mins(i64::try_from(minute).unwrap());
-    let civil = at.in_tz(ZONES[zone]).unwrap();
+    let at =
+        start + jiff::SignedDuration::from_mins(i64::try_from(minute).expect("as it is made here"));
+    let civil = at.in_tz(ZONES[zone]).expect("as it is made here");
     let now = format!("{:02}:{:02}", civil.hour(), civil.minute());
     if from < to {
         from <= now.as_str() && now.as_str() < to
@@ -134,10 +138,11 @@ struct Service {
 impl Service {
     fn new(start: Timestamp) -> Self {
         let clock = ManualClock::new();
-        let micros = u64::try_from(start.as_microsecond()).unwrap();
+        let micros = u64::try_from(start.as_microsecond()).expect("as it is made here");
         clock.set_wall(SystemTime::UNIX_EPOCH + Duration::from_micros(micros));
-        let hub: Reveille<usize> = Builder::new().clock(clock.clone()).build().unwrap();
-        let engine = hub.engine().unwrap();
+        let hub: Reveille<usize> =
+            Builder::new().clock(clock.clone()).build().expect("as it is made here");
+        let engine = hub.engine().expect("as it is made here");
         Self { clock, hub, engine, runners: Vec::new(), runs: Vec::new() }
     }
 
@@ -163,9 +168,9 @@ impl Service {
                 let roster: Roster<usize> =
                     roster.iter().map(|(key, spec)| (*key, cadence(spec))).collect();
                 match self.runners.last() {
-                    Some(last) if !anew => drop(last.update(roster).unwrap()),
+                    Some(last) if !anew => drop(last.update(roster).expect("as it is made here")),
                     _ => {
-                        let new = self.hub.runner(|_| (), roster).unwrap();
+                        let new = self.hub.runner(|_| (), roster).expect("as it is made here");
                         self.runners.push(new);
                     }
                 }
@@ -173,7 +178,7 @@ impl Service {
                 let last = self.runners.len().saturating_sub(1);
                 drop(self.runners.drain(..last.saturating_sub(1)));
                 if last > 0 {
-                    self.runners[0].update(Roster::new()).unwrap();
+                    self.runners[0].update(Roster::new()).expect("as it is made here");
                 }
             }
             Step::StopOld => {

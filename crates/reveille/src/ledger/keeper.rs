@@ -5,9 +5,9 @@ use crate::fault::{Place, contain};
 use crate::hub::{Key, Reveille};
 use crate::merge::Merge;
 use crate::reasons::Reasons;
-use crate::shared::{Shared, lock};
+use crate::shared::{KeptBeat, Shared};
 use reveille_core::Tick;
-use reveille_core::sync::{Arc, Ordering};
+use reveille_core::sync::{Arc, AtomicU64, Ordering};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -87,7 +87,9 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
         };
         let entries: HashMap<K, i64> =
             entries.into_iter().map(|(key, beat)| (key, beat.as_unix_micros())).collect();
-        lock(&shared.kept).extend(entries.clone());
+        let beat = |at: i64| KeptBeat { at, told: AtomicU64::new(0) };
+        let kept = entries.iter().map(|(key, &at)| (key.clone(), beat(at)));
+        shared.kept.store(Some(Arc::new(kept.collect())));
         let leave = Arc::new(AtomicBool::new(false));
         let book =
             Book { shared, ledger, stored: entries.clone(), entries, leave: Arc::clone(&leave) };
@@ -146,8 +148,12 @@ impl<K: Key, R: Reasons, P: Merge, L: Ledger<K>> Book<K, R, P, L> {
         });
         // A stopped hub forgets its targets one by one: what they did is not forgotten with them.
         if !self.shared.gate.load().is_closed() {
-            let waiting = lock(&self.shared.kept);
-            self.entries.retain(|key, _| known.contains_key(key) || waiting.contains_key(key));
+            let kept = self.shared.kept.load();
+            let waits = |key: &K| {
+                let beat = kept.as_ref().and_then(|kept| kept.get(key));
+                beat.is_some_and(|beat| beat.told.load(Ordering::Acquire) == 0)
+            };
+            self.entries.retain(|key, _| known.contains_key(key) || waits(key));
         }
         for (key, wall) in known {
             if let Some(wall) = wall {
