@@ -62,7 +62,7 @@ pub const MODELS: &[Model] = &[
         extent: Extent::All,
         body: || {
             driver_that_comes(true, |_, target| {
-                spawn("producer", move || drop(target.wake(Wake::now())))
+                spawn("producer", move || _ = target.wake(Wake::now()))
             });
         },
     },
