@@ -32,7 +32,8 @@ impl Stand {
         let faults: Arc<Mutex<Vec<Place>>> = Arc::default();
         let told = Arc::clone(&faults);
         let builder = Builder::new().policy(change).clock(clock.clone());
-        let builder = builder.on_fault(move |fault| told.lock().unwrap().push(fault.place));
+        let builder =
+            builder.on_fault(move |fault| told.lock().expect("not poisoned").push(fault.place));
         let hub: Hub = builder.build().expect("a policy that holds");
         hub.install(|_| ()).expect("it has not stopped").keep();
         let engine = hub.engine().expect("it has no driver");
