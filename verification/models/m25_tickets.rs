@@ -1,7 +1,9 @@
 //! M25: awaited wakes ∥ start, cancel, stop, and a run that gives them back.
 
 use crate::model::{Extent, Model};
-use crate::support::{Engine, Hub, Target, at, conserved, drive, engine, hub, install, join, spawn, target};
+use crate::support::{
+    Engine, Hub, Target, at, conserved, drive, engine, hub, install, join, spawn, target,
+};
 use loom::sync::atomic::AtomicU64;
 use reveille::{Answer, Done, Outcome, Ticket, Unserved, Wake};
 use reveille_core::sync::Ordering;
@@ -19,7 +21,7 @@ pub const MODELS: &[Model] = &[
     Model {
         name: "m25-await-merge-start",
         promises: &["P3", "P4", "P7"],
-        law: "A ticket that shares a batch ends with a run that has seen what was written before it.",
+        law: "A ticket that shares a batch ends with a run that has seen what came before it.",
         threads: 2,
         extent: Extent::All,
         body: || await_start(true),
@@ -43,7 +45,7 @@ pub const MODELS: &[Model] = &[
     Model {
         name: "m25-await-cancel",
         promises: &["P3", "P7"],
-        law: "A ticket whose wake meets a cancel ends as cancelled or with a run, never not at all.",
+        law: "A ticket whose wake meets a cancel ends as cancelled or with a run.",
         threads: 2,
         extent: Extent::All,
         body: await_cancel,

@@ -100,7 +100,7 @@ fn an_overrun_is_reported() {
     run.finish(Outcome::ran());
 }
 
-/// P7: poison says that a wake was given up until a run is done; a revival brings back all of it, once.
+/// P7: poison stays until a run is done; a revival brings back all that was given up, once.
 #[test]
 fn what_was_given_up_comes_back_once() {
     let mut stand = Stand::new(|policy| policy.max_attempts = NonZeroU32::MIN);
@@ -146,7 +146,7 @@ fn an_earlier_deferral_ends_no_later_ticket() {
     assert_eq!(later.answer(), Some(Ok(Done::Ran)));
 }
 
-/// What is due later than it is put off to stays where it is, also where the driver has not seen it.
+/// What is due later than it is put off to stays there, also where the driver has not seen it.
 #[test]
 fn a_postpone_brings_nothing_forward() {
     for is_seen in [false, true] {
