@@ -26,7 +26,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P1", "P8", "P17"],
         law: "A stale runner's stop leaves what a newer runner has claimed, or claims meanwhile.",
         threads: 2,
-        extent: Extent::All,
+        extent: Extent::Preemptions(4),
         body: claim_stale_stop,
     },
     Model {
@@ -51,6 +51,7 @@ pub const MODELS: &[Model] = &[
 ///
 /// Fails on: `cadence-taken-back-whoevers`, `setting-by-load-then-store`,
 /// `unchanged-claim-keeps-its-owner`.
+/// An unbounded search passed, after 1,077,528 executions, in five minutes.
 fn claim_stale_stop() {
     let hub = hub(|_| {});
     let mut engine = engine(&hub);

@@ -1,9 +1,11 @@
 //! M25: awaited wakes ∥ start, cancel, stop, and a run that gives them back.
 
 use crate::model::{Extent, Model};
-use crate::support::{Engine, Hub, Target, at, conserved, drive, engine, hub, install, join, spawn, target};
+use crate::support::{
+    Engine, Hub, Target, at, conserved, drive, engine, hub, install, join, spawn, target,
+};
 use loom::sync::atomic::AtomicU64;
-use reveille::{Done, Outcome, Ticket, Unserved, Wake};
+use reveille::{Answer, Done, Outcome, Ticket, Unserved, Wake};
 use reveille_core::sync::Ordering;
 use std::sync::Arc;
 
@@ -19,15 +21,31 @@ pub const MODELS: &[Model] = &[
     Model {
         name: "m25-await-merge-start",
         promises: &["P3", "P4", "P7"],
-        law: "A ticket that shares a batch ends with a run that has seen what was written before it.",
+        law: "A ticket that shares a batch ends with a run that has seen what came before it.",
         threads: 2,
         extent: Extent::All,
         body: || await_start(true),
     },
     Model {
+        name: "m25-answer-end",
+        promises: &["P6", "P7"],
+        law: "Who reads the answer of a ticket sees what the run did that ended it.",
+        threads: 2,
+        extent: Extent::All,
+        body: || answered(Outcome::ran(), Ok(Done::Ran)),
+    },
+    Model {
+        name: "m25-answer-deferral",
+        promises: &["P6", "P7"],
+        law: "Who learns of a deferral sees what the run did that gave the wake back.",
+        threads: 2,
+        extent: Extent::All,
+        body: || answered(Outcome::busy(), Err(Unserved::Deferred)),
+    },
+    Model {
         name: "m25-await-cancel",
         promises: &["P3", "P7"],
-        law: "A ticket whose wake meets a cancel ends as cancelled or with a run, never not at all.",
+        law: "A ticket whose wake meets a cancel ends as cancelled or with a run.",
         threads: 2,
         extent: Extent::All,
         body: await_cancel,
@@ -215,4 +233,29 @@ fn given_back(ends: fn(&Hub, &Target)) {
         None => panic!("P3: a ticket that never ends; {runs} runs"),
     }
     conserved(&hub);
+}
+
+/// A run writes something, and ends or gives its wake back; its ticket is asked meanwhile.
+fn answered(outcome: Outcome, answer: Answer) {
+    let hub = hub(|_| {});
+    let mut engine = engine(&hub);
+    let target = target(&hub, 0);
+    install(&hub);
+    let ticket = awaited(&target).or_deferral();
+    engine.turn(at(0));
+    let data = Arc::new(AtomicU64::new(0));
+    let waiter = spawn("waiter", {
+        let data = Arc::clone(&data);
+        move || {
+            let answer = ticket.answer();
+            (answer.is_some().then(|| data.load(Ordering::Relaxed)), ticket)
+        }
+    });
+    let Some(run) = engine.next_run() else { panic!("it is due") };
+    data.store(1, Ordering::Relaxed);
+    run.finish(outcome);
+    engine.turn(at(1));
+    let (seen, ticket) = join(waiter);
+    assert_ne!(seen, Some(0), "who knows that a run ended does not see what it did");
+    assert_eq!(ticket.answer(), Some(answer), "P3: a ticket that never ends");
 }

@@ -79,8 +79,8 @@ fn other_start() {
 
 /// The plain wake of a target is due and starts; a barrier of the same is requested meanwhile.
 ///
-/// Fails on: `barrier-flag-behind-the-word`, `barrier-joins-as-usual` (where it is due later than now,
-/// and so is not parked).
+/// Fails on: `barrier-flag-behind-the-word`, `barrier-joins-as-usual` (where it is due later than
+/// now, and so is not parked).
 fn own_start(due: u64) {
     let hub = hub(|_| {});
     let mut engine = engine(&hub);

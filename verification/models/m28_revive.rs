@@ -9,7 +9,7 @@ pub const MODELS: &[Model] = &[
     Model {
         name: "m28-revive-wake",
         promises: &["P3", "P7", "P12"],
-        law: "What was given up and asked for again beside a wake comes back once, with its payload.",
+        law: "What was given up and is revived beside a wake comes back once, with its payload.",
         threads: 2,
         extent: Extent::All,
         body: || revive(false),
@@ -17,7 +17,7 @@ pub const MODELS: &[Model] = &[
     Model {
         name: "m28-revive-turn",
         promises: &["P3", "P7", "P12"],
-        law: "What was given up comes back once beside a turn, or was done with by a run meanwhile.",
+        law: "What was given up comes back once beside a turn, or a run was done meanwhile.",
         threads: 2,
         extent: Extent::All,
         body: || revive(true),

@@ -198,14 +198,20 @@ impl Oracle {
         }
     }
 
-    /// Moves what waits to no sooner than so long from now, but for beats that are owed.
+    /// What waits is requested anew, no sooner than so long from now, but for beats that are owed.
     fn postpone(&mut self, key: &str, ms: u64) {
-        let earliest = after(self.now, ms);
+        let (now, earliest) = (self.now, after(self.now, ms));
         let burst = self.policy.missed == Missed::Burst;
         for request in &mut self.target(key).requests {
-            if !(burst && request.beats > 0 && !request.retained) {
-                request.postpone(earliest);
+            if burst && request.beats > 0 && !request.retained {
+                continue;
             }
+            // A deferral is over, whatever it was due before.
+            let due = if request.deferred_to.is_some() { 0 } else { request.due };
+            let (number, ticket) = (request.age(), request.ticket);
+            let anew =
+                Request::new(number, &request.reason, request.urgency, now, due.max(earliest));
+            *request = Request { ticket, ..anew };
         }
     }
 

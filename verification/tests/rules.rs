@@ -73,7 +73,7 @@ const RULES: &[Rule] = &[
         },
     },
     Rule {
-        what: "outside `sync.rs` the hub has no locks of std, nor a ledger: a checker must see them",
+        what: "outside `sync.rs` the hub has no locks of std, nor a ledger: checkers must see them",
         forbids: |file, code| match file.strip_prefix("crates/reveille/src/") {
             // A ledger is its user's: nothing in the hub may know one.
             Some(own) if own.starts_with("ledger/") || own == "lib.rs" => Vec::new(),

@@ -35,8 +35,6 @@ pub(crate) struct Extras<K, P> {
     pub(crate) setting: SettingCell,
     /// The merged payload of the wake that waits. Put in before the word, taken after it.
     pub(crate) payload: ArcSwapOption<P>,
-    /// To when what waits is to be put off; a tick, 0 for not at all. Raised before the word says so.
-    pub(crate) put_off: AtomicU64,
     /// 1 where the wake that waits is a barrier; set before the word.
     pub(crate) barrier: AtomicU64,
     /// 1 where somebody asked for what was given up.
@@ -98,7 +96,6 @@ impl<K, P> Extras<K, P> {
         Self {
             setting: SettingCell::new(),
             payload: ArcSwapOption::empty(),
-            put_off: AtomicU64::new(0),
             barrier: AtomicU64::new(0),
             revive: AtomicU64::new(0),
             tickets: Tickets::new(),

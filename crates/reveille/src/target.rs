@@ -236,19 +236,19 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         discarded > 0
     }
 
-    /// Puts what waits off to no sooner than `instant`: what is due later stays, floors and reasons
-    /// too. What is requested from here on has its own due, and takes the rest along (P5). Beats that
-    /// are owed ([`Missed::Burst`](crate::Missed::Burst)) are not moved. True if something waited.
+    /// Puts what waits off to no sooner than `instant`. True if something waited.
+    ///
+    /// It is a cancel and a wake in one step, of which nothing is lost: reasons, urgency, payload and
+    /// tickets stay, and so do the target's floor and failures. It starts afresh in all else: a deferral
+    /// is over, its attempts count from 1, the beats in it are told as a reason alone, and it is no
+    /// barrier any more. A wake that is held back, by a deferral or a floor or for want of a place, is
+    /// due at `instant`; any other stays where it is due later. What is requested from here on has its
+    /// own due, and takes the rest along (P5). Beats that are owed
+    /// ([`Missed::Burst`](crate::Missed::Burst)) are not moved.
     ///
     /// # Progress
-    /// Lock-free; allocates where the target has none of what this needs.
+    /// Lock-free; allocates nothing.
     pub fn postpone(&self, instant: Tick) -> bool {
-        if !self.node.word.load().has_wake() {
-            return false;
-        }
-        // To be found by whoever finds that the word was put off.
-        let to = instant.as_micros().max(1);
-        self.node.extras_or_new().put_off.fetch_max(to, Ordering::AcqRel);
         let postponed = self.node.word.postpone(instant);
         if postponed {
             self.shared.publish(self.node.index, Tick::NOW);
@@ -265,6 +265,9 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     /// [`Policy::barrier_limit`](crate::Policy::barrier_limit), and then starts beside what is
     /// still in flight, which [`Run::beside`](crate::Run::beside) names. It needs a place among
     /// `max_active` like any run. If the run gives its wake back, that stays a barrier.
+    ///
+    /// Of a request that races the start of an earlier wake of the target, that run may be the barrier's,
+    /// and has seen all that was done before; the wake then causes one more run, a plain one.
     ///
     /// The one exception to P5 and P10: a barrier delays other targets, by as long as it waits and runs.
     pub fn barrier(&self, wake: Wake<R, P>) -> Woken<P> {

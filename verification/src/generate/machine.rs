@@ -77,7 +77,11 @@ impl State {
     pub(super) fn is_compared(&self, transition: &Transition) -> bool {
         let Transition::Act(action) = transition else { return true };
         let verb = Verb::Act(action.clone());
-        let moves = installs(&verb) || matches!(action, Action::Postpone { .. });
+        let postpones = matches!(action, Action::Postpone { .. });
+        if postpones && !self.only_dues_hold() {
+            return false;
+        }
+        let moves = installs(&verb) || postpones;
         if moves && self.policy.missed == Missed::Burst && self.earlier > 0 {
             return false;
         }
@@ -92,6 +96,19 @@ impl State {
         let steps = instant.iter().cloned().chain([install]).collect();
         let instant = Scenario::new(self.policy.clone(), steps);
         installs_first(&instant) == instant
+    }
+
+    /// Whether nothing holds a wake back but when it is due: what else does is the engine's secret, and
+    /// a postpone lets it go.
+    fn only_dues_hold(&self) -> bool {
+        let holds = |verb: &Verb| {
+            matches!(
+                verb,
+                Verb::Act(Action::Script { .. } | Action::Barrier { .. } | Action::Suspend { .. })
+            )
+        };
+        let rates = self.policy.spacing_ms > 0 || self.policy.flood.is_some();
+        !rates && !self.steps.iter().any(|(_, verb)| holds(verb))
     }
 
     /// What comes of it.

@@ -55,6 +55,12 @@ impl Request {
         }
     }
 
+    /// How old it is where it comes to who leads, once it is no beat any more: as a reason alone a
+    /// beat is older than everything.
+    pub(super) fn age(&self) -> u64 {
+        if self.beats > 0 { 0 } else { self.number }
+    }
+
     /// How many runs under this generation have had it.
     pub(super) fn starts_under(&self, generation: u64) -> u64 {
         if self.starts_under == generation { self.starts } else { 0 }
@@ -69,14 +75,6 @@ impl Request {
         self.moved = false;
         self.retained = true;
         self
-    }
-
-    /// It wants to run no sooner than that.
-    pub(super) fn postpone(&mut self, earliest: u64) {
-        self.due = self.due.max(earliest);
-        for instant in [&mut self.deferred_to, &mut self.passes_at] {
-            *instant = instant.map(|instant| instant.max(earliest));
-        }
     }
 }
 

@@ -46,7 +46,7 @@ impl Oracle {
         self.tally.accepted += 1;
         // They are as old as they were: of equal urgency a later one leads.
         let (now, due) = (self.now, after(self.now, 0));
-        let anew = |old: Request| Request::new(old.number, &old.reason, old.urgency, now, due);
+        let anew = |old: Request| Request::new(old.age(), &old.reason, old.urgency, now, due);
         let again: Vec<Request> = given_up.drain(..).map(anew).collect();
         let missed = self.policy.missed;
         let target = self.target(key);

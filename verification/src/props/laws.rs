@@ -181,7 +181,11 @@ impl Watched {
         });
         let asked = match action {
             Action::Wake { .. } | Action::Barrier { .. } | Action::Await { .. } => 1,
-            Action::WakeAll { .. } if !self.stopped => before.targets.len() as u64,
+            // One that was removed, and still runs, is there and takes none.
+            Action::WakeAll { .. } if !self.stopped => {
+                let accepted = counters.accepted - before.counters.accepted;
+                accepted.min(before.targets.len() as u64)
+            }
             Action::Revive { target } if !self.stopped => {
                 u64::from(poisoned(&before).contains(target))
             }

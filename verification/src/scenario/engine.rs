@@ -432,7 +432,10 @@ impl Subject for EngineSubject {
     }
 
     fn apply(&mut self, action: &Action) -> Result<(), Refusal> {
-        self.engine.open();
+        // A postpone reads in the word when it was due, and is no request that could be news.
+        if !matches!(action, Action::Postpone { .. }) {
+            self.engine.open();
+        }
         match action {
             Action::Install { name } => {
                 let installed = self.hub.install(|_: &Run<String, Why, Causes>| {}).ok();

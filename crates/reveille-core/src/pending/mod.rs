@@ -25,7 +25,7 @@
 //! | closed | EMPTY | 0 | 0, 1 | removed or stopped; maybe a last run is in flight |
 //!
 //! CANCELLED may stand beside all but closed: the driver owes a look, to forget what it
-//! remembers of the wake that was discarded, or to move it where it was put off.
+//! remembers of the wake that was discarded or put off; what the word has is all that is left of it.
 //!
 //! # Edges
 //! | edge | role | from | to | obligation |

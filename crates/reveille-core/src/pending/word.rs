@@ -292,23 +292,24 @@ impl Word {
         (self.has_wake() && !self.is_closed()).then(|| self.without_wake().with(CANCELLED))
     }
 
-    /// What waits is put off: due no sooner than `to`. `None` where nothing waits.
+    /// What waits is put off: it is cancelled, and requested again with its reasons and urgency, in one
+    /// step; due no sooner than `to`. `None` where nothing waits.
     ///
     /// ```text
-    ///   seen, parked ─▶ news due never, CANCELLED: the driver moves what it remembers
-    ///   news         ─▶ news, no sooner, CANCELLED
-    ///   again, late  ─▶ the same, no sooner, CANCELLED
+    ///   seen, news   ─▶ news, CANCELLED, no sooner than to, nor than it was
+    ///   parked       ─▶ news, CANCELLED, due at to: when it was due, only the driver knew
+    ///   again, late  ─▶ the same, CANCELLED, no sooner
     /// ```
     pub fn postpone(self, to: Tick) -> Option<Self> {
         if !self.has_wake() || self.is_closed() {
             return None;
         }
-        let due = if self.is_seen() { NEVER } else { due_bits(to).max(self.due_bits()) };
+        let due = due_bits(to).max(self.due_bits());
         let put_off = self.with_wake(due, self.reasons(), self.urgency()).with(CANCELLED);
         Some(if self.is_running() { put_off } else { put_off.without(SEEN) })
     }
 
-    /// The driver has forgotten what it remembered of the wake that was discarded, or has put it off.
+    /// The driver has forgotten what it remembered of the wake that was discarded or put off.
     pub fn forget(self) -> Self {
         self.without(CANCELLED)
     }

@@ -107,7 +107,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             Verdict::Refused => return false,
         }
         if before.is_cancelled() {
-            self.forget_or_put_off(index, before);
+            self.forget(index, before);
         }
         let now = self.state.now;
         if let Some(detail) = self.detail(index) {

@@ -129,7 +129,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 self.shared.tallies.discarded.add(1);
             }
             if kept.is_some() {
-                run.tickets.end(Err(if removed { Unserved::Removed } else { Unserved::Stopped }));
+                let stopped = !removed && self.shared.gate.load().is_closed();
+                run.tickets.end(Err(if stopped { Unserved::Stopped } else { Unserved::Removed }));
             }
             return self.retire(index, after);
         }
@@ -139,7 +140,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if before.is_cancelled() {
             // What waited behind the run was discarded or put off; what the run gives back was not.
             let hold = self.detail(index).map(|detail| detail.hold);
-            self.forget_or_put_off(index, before);
+            self.forget(index, before);
             if let (Some(detail), Some(hold)) = (self.detail(index), hold) {
                 detail.hold = hold;
             }

@@ -136,7 +136,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 break;
             }
             if word.is_cancelled() {
-                self.forget_or_put_off(index, word);
+                self.forget(index, word);
                 node.word.forget();
                 continue;
             }
@@ -226,7 +226,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// Lets every request up to the next turn be news, also one that a waiting wake serves: for
     /// drivers on virtual time, where an install of the same instant may come after it.
     ///
-    /// Costs O(waiting). Deferred urgent wakes stay as they are: their word could not tell which
+    /// Costs O(waiting). Until the next turn, words do not say when they are due: a
+    /// [`postpone`](crate::Target::postpone) would put its wake off for ever. Deferred urgent wakes stay as they are: their word could not tell which
     /// requests are urgent.
     pub fn open(&mut self) {
         for index in self.state.starts.indices() {
@@ -308,20 +309,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.shared.discard(poison);
     }
 
-    /// Someone has put off what waits, or discarded it.
-    pub(super) fn forget_or_put_off(&mut self, index: u32, word: Word) {
-        let to =
-            self.detail(index).map_or(0, |detail| detail.extras.put_off.swap(0, Ordering::AcqRel));
-        match self.detail(index) {
-            // Never: it was put off, and where to has been found before.
-            Some(detail) if word.has_wake() && (to > 0 || word.due() == Tick::NEVER) => {
-                detail.put_off(Tick::from_micros(to));
-            }
-            _ => self.forget(index, word),
-        }
-    }
-
-    /// Someone discarded the wake that waited, and its payload: what was remembered is void.
+    /// Someone discarded the wake that waited, or put it off: what was remembered is void. What is left
+    /// of it stands in the word.
     pub(super) fn forget(&mut self, index: u32, word: Word) {
         let Some(detail) = self.detail(index) else { return };
         detail.forget_wake();

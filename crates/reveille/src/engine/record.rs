@@ -135,15 +135,6 @@ impl<K, P> Detail<K, P> {
         }
     }
 
-    /// What waits is put off: no sooner than `to`.
-    pub(super) fn put_off(&mut self, to: Tick) {
-        self.due.put_off(to);
-        self.hold.not_before = self.hold.not_before.map(|not_before| not_before.max(to));
-        if self.moved_behind != Tick::NEVER {
-            self.moved_behind = self.moved_behind.max(to);
-        }
-    }
-
     /// The wake that waited was taken or discarded: what was remembered of it is void.
     pub(super) fn forget_wake(&mut self) {
         self.due = Due::NONE;
@@ -234,13 +225,6 @@ impl Due {
     /// A request for `due` that an install has moved.
     pub(super) fn add_moved(&mut self, due: Tick) {
         self.moved = self.moved.min(due);
-    }
-
-    /// What waits is put off: no part of it is due sooner than `to`.
-    fn put_off(&mut self, to: Tick) {
-        for part in [&mut self.moved, &mut self.older, &mut self.fresh] {
-            *part = (*part).max(to);
-        }
     }
 
     /// An install at `now`: requests before it that no install has moved start no sooner than

@@ -14,6 +14,7 @@ use crate::shared::Shared;
 use crate::ticket::{Taken, Unserved};
 use reveille_core::Tick;
 use reveille_core::completion::Ending;
+use reveille_core::pending;
 use reveille_core::sync::{Arc, Ordering};
 use std::time::Duration;
 
@@ -83,6 +84,14 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             self.shared.discard((node, entry));
             return None;
         };
+        if self.is_marked_as_barrier(index) {
+            // Marked since it was looked at, and maybe not its turn: as if it had not begun.
+            self.unbegin(index, taken);
+            drop(stay);
+            self.shared.leave_gate();
+            self.shared.discard((node, entry));
+            return None;
+        }
         let Some(number) = node.completion.start() else {
             // Only the driver starts and collects, so a run of this target would have to be in
             // flight, and then the word would not have begun.
@@ -144,6 +153,31 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let (reasons, urgency) = (taken.reasons, taken.urgency);
         let facts = Facts { reasons, urgency, attempt, beats, last_beat, started: now, limit };
         Some(Run { shared, node, stay, number, facts, payload, beside, ended: false })
+    }
+
+    /// Whether a barrier was requested that the driver has not heard of. Asked once the word is taken:
+    /// whoever's wake is in it has set the mark before.
+    fn is_marked_as_barrier(&mut self, index: u32) -> bool {
+        let marked = self.record(index).and_then(|record| record.detail.as_ref());
+        marked.is_some_and(|detail| detail.extras.barrier.load(Ordering::Acquire) > 0)
+    }
+
+    /// Puts back what was taken from the word, with what came meanwhile.
+    fn unbegin(&mut self, index: u32, taken: pending::Taken) {
+        let now = self.state.now;
+        let Some(node) = self.node(index) else { return };
+        let (before, after) = node.word.end(Some(taken));
+        if after.is_closed() {
+            self.shared.tallies.discarded.add(1); // whoever closed it found it taken
+        } else if before.has_wake() {
+            self.shared.tallies.coalesced(1);
+            let due = if before.due() == Tick::NOW { now } else { before.due() };
+            if let Some(detail) = self.detail(index) {
+                detail.due.add(now, due);
+            }
+        }
+        self.look(index as usize);
+        self.shared.discard(node);
     }
 
     /// The targets that run, for a barrier that did not wait for them.
