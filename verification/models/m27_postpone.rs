@@ -62,7 +62,7 @@ const END: u64 = 5_000_000;
 
 /// One wake, due now, that the driver has seen or has not; put off as it starts.
 ///
-/// Fails on: `postpone-by-cancel`, `postponed-behind-the-word`.
+/// Fails on: `postpone-by-cancel`.
 fn alone(is_seen: bool) {
     let hub = hub(|_| {});
     let mut engine = engine(&hub);
@@ -145,7 +145,6 @@ fn beside_a_wake() {
 
 /// A wake waits, and is put off and cancelled while the driver turns.
 ///
-/// Fails on: `postponed-behind-the-word`.
 fn beside_a_cancel() {
     let hub = hub(|_| {});
     let mut engine = engine(&hub);

@@ -72,6 +72,7 @@ models!(
     m26_barrier,
     m27_postpone,
     m28_revive,
+    m29_races,
 );
 
 #[cfg(reveille_loom)]
