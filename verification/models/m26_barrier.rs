@@ -16,7 +16,7 @@ pub const MODELS: &[Model] = &[
     Model {
         name: "m26-barrier-own-start",
         promises: &["P3", "P10"],
-        law: "A barrier that meets the start of its own target's plain wake is run as one.",
+        law: "Of a barrier that meets the start of its own target's plain wake one run is the barrier's.",
         threads: 2,
         extent: Extent::All,
         body: || own_start(0),
@@ -24,7 +24,7 @@ pub const MODELS: &[Model] = &[
     Model {
         name: "m26-barrier-own-later-start",
         promises: &["P3", "P10"],
-        law: "A barrier that adds nothing to its target's plain wake, which starts, is run as one.",
+        law: "Of a barrier that adds nothing to its target's wake, which starts, one run is the barrier's.",
         threads: 2,
         extent: Extent::All,
         body: || own_start(100),
@@ -103,6 +103,7 @@ fn own_start(due: u64) {
     }
     assert!(join(requester), "P3: an open hub refused");
     drive(&mut engine, at(due + 1), serve);
-    assert!(runs == [true] || runs == [false, true], "its run is no barrier's: {runs:?}");
+    // The run that starts beside it may be the barrier's, and then the wake causes one more.
+    assert!(runs.contains(&true) && runs.len() <= 2, "no run is the barrier's: {runs:?}");
     conserved(&hub);
 }

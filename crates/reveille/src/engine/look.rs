@@ -129,7 +129,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let Some(node) = self.node(index) else { return };
         self.obey(index);
         loop {
-            self.heed(index);
             let word = node.word.load();
             if word.is_closed() {
                 self.retire(index, word);
@@ -138,6 +137,10 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             if word.is_cancelled() {
                 self.forget(index, word);
                 node.word.forget();
+                continue;
+            }
+            // Behind the above: a cancel takes no later request's mark along.
+            if self.heed(index) {
                 continue;
             }
             if word.is_running() || !word.has_wake() {
@@ -262,9 +265,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     }
 
     /// What is said beside the word, before it: that what waits is a barrier, or that what was given
-    /// up is asked for.
-    fn heed(&mut self, index: u32) {
-        let Some(record) = self.record(index) else { return };
+    /// up is asked for. True if that has changed the word.
+    fn heed(&mut self, index: u32) -> bool {
+        let Some(record) = self.record(index) else { return false };
         // Who says something has made the extras; a target that has a detail has them there.
         let said = match &record.detail {
             Some(detail) => Said::of(&detail.extras),
@@ -278,6 +281,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if said.revive {
             self.revive(index);
         }
+        said.revive
     }
 
     /// What was given up is asked for again, and the target is as if it had not failed.
