@@ -69,18 +69,6 @@ impl Pending {
         }
     }
 
-    /// Requests a wake that the driver looks at before anything starts, see [`Word::join_as_news`].
-    pub fn join_as_news(&self, request: Request, unnoted: bool) -> Join {
-        let edge = |word: Word| {
-            let joined = word.join_as_news(request, unnoted);
-            (joined.verdict != Verdict::Refused).then_some((joined.word, joined))
-        };
-        match self.update(edge) {
-            Ok((_, joined)) => Join { verdict: joined.verdict, publish: joined.publish },
-            Err(_) => Join { verdict: Verdict::Refused, publish: false },
-        }
-    }
-
     /// Puts what waits off, see [`Word::postpone`]. True if something waited: the caller publishes.
     pub fn postpone(&self, to: Tick) -> bool {
         self.update(|word| word.postpone(to).map(|next| (next, ()))).is_ok()

@@ -42,8 +42,6 @@
 //! | | | CANCELLED besides | the same without | forget what waited behind the run |
 //! | | | closed | closed | collect the target |
 //! | cancel | requester | any but closed | no wake, CANCELLED | count one discarded; publish |
-//! | join as news | requester | seen, parked | news | publish: the driver looks first |
-//! | | | all others | as by join | as by join |
 //! | postpone | requester | a wake waits | news or again, CANCELLED, no sooner | publish |
 //! | forget | driver | CANCELLED | the same without | forget what is remembered of the wake |
 //! | close | requester | any | closed | count one discarded; publish |

@@ -221,17 +221,6 @@ impl Word {
         Joined { word, verdict, publish: false }
     }
 
-    /// A request that the driver must look at before anything starts, such as a barrier's: a join
-    /// that leaves no SEEN behind.
-    ///
-    /// ```text
-    ///   seen, parked ─▶ news   publish
-    ///   all others   ─▶ as by join
-    /// ```
-    pub fn join_as_news(self, request: Request, unnoted: bool) -> Joined {
-        self.join(request, unnoted || !self.is_running())
-    }
-
     /// The driver has put `due` into its timer store, or parks the wake with [`Tick::NOW`].
     ///
     /// ```text
