@@ -277,11 +277,11 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
             return refused(refusal, wake.payload);
         }
         let due = self.delay_of(wake.when).map_or_else(|at| at, |delay| self.shared.now() + delay);
-        let (reasons, urgency) = (wake.reason_bits(), Urgency::Urgent);
+        let urgent = Request { due, reasons: wake.reason_bits(), urgency: Urgency::Urgent };
         // Before the word: who takes the wake from it finds the mark.
         self.node.extras_or_new().barrier.swap(1, Ordering::AcqRel);
         let unnoted = self.shared.has_unnoted();
-        let join = self.node.word.join(Request { due, reasons, urgency }, unnoted);
+        let join = self.node.word.join(urgent, unnoted);
         if join.publish {
             self.shared.publish(self.node.index, due);
         }

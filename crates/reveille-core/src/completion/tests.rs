@@ -61,6 +61,7 @@ fn delays_round_up() {
         let word = Word::running(number).complete(number, ending).unwrap();
         match (ending, word.ending().unwrap()) {
             (Ending::BusyFor(given), Ending::BusyFor(got))
+            | (Ending::FailedFor(given), Ending::FailedFor(got))
             | (Ending::Deferred(given), Ending::Deferred(got)) => {
                 let (exact, millis) =
                     (Duration::from_micros(1 << 36), Duration::from_millis(1 << 36));
