@@ -212,7 +212,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     /// cadence. True if there was one: it counts as discarded.
     ///
     /// A payload belongs to what waits, not to one request: that of a wake which races this call
-    /// may go with the wake that is discarded.
+    /// may go with the wake that is discarded; and so may the mark of a [barrier](Self::barrier).
     pub fn cancel(&self) -> bool {
         // Made where there are none: an awaited wake may be about to make them.
         let waits = self.node.word.load().has_wake();
@@ -223,6 +223,8 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         let tickets = extras.as_ref().filter(|_| cancelled).map(|extras| extras.tickets.take());
         drop(alone);
         if cancelled && let Some(extras) = &extras {
+            // Not heard of yet, where it waits behind a run; a request that races this may lose it.
+            extras.barrier.swap(0, Ordering::Relaxed);
             drop(extras.payload.swap(None));
         }
         if let Some(tickets) = tickets {
@@ -251,6 +253,9 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     pub fn postpone(&self, instant: Tick) -> bool {
         let postponed = self.node.word.postpone(instant);
         if postponed {
+            if let Some(extras) = self.node.extras() {
+                extras.barrier.swap(0, Ordering::Relaxed); // as a cancel does
+            }
             self.shared.publish(self.node.index, Tick::NOW);
         }
         postponed
