@@ -11,7 +11,6 @@ use reveille_core::sync::{Arc, AtomicU64, Ordering};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[must_use = "dropping the keeper ends it: beats are kept no longer"]
 pub struct LedgerKeeper {
     refused: Option<LedgerError>,
-    leave: Arc<AtomicBool>,
+    leave: Arc<AtomicU64>,
     thread: Option<JoinHandle<Result<(), LedgerError>>>,
 }
 
@@ -44,7 +43,7 @@ impl LedgerKeeper {
 
     fn end(&mut self) -> Option<Result<(), LedgerError>> {
         let thread = self.thread.take()?;
-        self.leave.store(true, Ordering::Release);
+        self.leave.store(1, Ordering::Release);
         thread.thread().unpark();
         // Its panics are contained where they may come from.
         thread.join().ok()
@@ -90,7 +89,7 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
         let beat = |at: i64| KeptBeat { at, told: AtomicU64::new(0) };
         let kept = entries.iter().map(|(key, &at)| (key.clone(), beat(at)));
         shared.kept.store(Some(Arc::new(kept.collect())));
-        let leave = Arc::new(AtomicBool::new(false));
+        let leave = Arc::new(AtomicU64::new(0));
         let book =
             Book { shared, ledger, stored: entries.clone(), entries, leave: Arc::clone(&leave) };
         let thread = thread::Builder::new().name("reveille-ledger".into()).spawn(|| book.keep())?;
@@ -103,14 +102,15 @@ struct Book<K: Key, R: Reasons, P: Merge, L> {
     ledger: L,
     entries: HashMap<K, i64>,
     stored: HashMap<K, i64>,
-    leave: Arc<AtomicBool>,
+    leave: Arc<AtomicU64>,
 }
 
 impl<K: Key, R: Reasons, P: Merge, L: Ledger<K>> Book<K, R, P, L> {
     fn keep(mut self) -> Result<(), LedgerError> {
         loop {
             // Looked at before the beats are: what is stored last is not older than the end.
-            let ends = self.leave.load(Ordering::Acquire) || self.shared.gate.load().is_closed();
+            let ends =
+                self.leave.load(Ordering::Acquire) == 1 || self.shared.gate.load().is_closed();
             let done = self.store();
             if let Err(error) = &done {
                 self.shared.fault(Place::Ledger, error.to_string());
