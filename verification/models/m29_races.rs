@@ -111,8 +111,8 @@ fn barrier_turn_alone() {
     assert_eq!(runs, [true], "its run is no barrier's");
 }
 
-/// Once: a driver that ends a run itself (`end_run`) places what waits
-/// behind it, and nobody looks: a barrier behind a run publishes nothing.
+/// Once: a driver that ended a run itself (`end_run`) placed what waited behind it, and nobody looked:
+/// a barrier behind a run publishes nothing. A run looks for the mark as it begins now.
 fn barrier_behind_a_replaced_run() {
     let hub = hub(|policy| policy.on_replace = OnReplace::Cancel);
     let mut engine = engine(&hub);
@@ -134,8 +134,8 @@ fn barrier_behind_a_replaced_run() {
     assert_eq!(runs, [true], "its run is no barrier's");
 }
 
-/// Once: `put_off` is raised before the word, and stays raised where a run
-/// has taken the wake in between; the next postpone is merged with it.
+/// Once: to when stood in a cell beside the word, and stayed there where a run had taken the wake in
+/// between; the next postpone was merged with it. It stands in the word now.
 fn postpone_again() {
     const LATER: u64 = 20_000;
     const SOONER: u64 = 10_000;
@@ -168,8 +168,8 @@ fn postpone_again() {
     assert_eq!(started, [at(SOONER)], "P3: put off by a postpone that said `false`");
 }
 
-/// Once: the driver takes `put_off` out, and then clears CANCELLED, also
-/// where another postpone has said something new in between.
+/// Once: the driver took that cell out, and then cleared CANCELLED, also where another postpone had
+/// said something new in between.
 fn postpone_twice() {
     const FIRST: u64 = 10_000;
     const SECOND: u64 = 20_000;
@@ -197,8 +197,8 @@ fn postpone_twice() {
     assert_eq!(started, [at(SECOND)], "P7: put off to the second");
 }
 
-/// Once: where a wake was put off, cancelled, and followed by another before
-/// the driver looks, it takes the cancel for a postpone, and keeps what it remembers of the first.
+/// Once: where a wake was put off, cancelled, and followed by another before the driver looked, it took
+/// the cancel for a postpone, and kept what it remembered of the first.
 fn postpone_and_cancel() {
     let hub = hub(|_| {});
     let mut engine = engine(&hub);
