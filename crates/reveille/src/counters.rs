@@ -22,6 +22,11 @@ impl Tally {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
+    /// The same where only the driver counts.
+    pub(crate) fn add_alone(&self, n: u64) {
+        self.0.store(self.get() + n, Ordering::Relaxed);
+    }
+
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -95,7 +100,9 @@ impl Tallies {
 
     /// A request found a wake that serves it too.
     pub(crate) fn coalesced(&self, n: u64) {
-        self.shards[shard_of_this_thread()].coalesced.fetch_add(n, Ordering::Relaxed);
+        if n > 0 {
+            self.shards[shard_of_this_thread()].coalesced.fetch_add(n, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn read(&self, pending: u64) -> Counters {

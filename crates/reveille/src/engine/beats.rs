@@ -8,7 +8,7 @@ use crate::node::{Node, show};
 use crate::policy::Missed;
 use crate::reasons::Reasons;
 use reveille_core::pending::{Request, Verdict, Word};
-use reveille_core::sync::{Arc, Ordering};
+use reveille_core::sync::Ordering;
 use reveille_core::{Tick, Urgency};
 
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
@@ -59,16 +59,15 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         last: Tick,
     ) {
         let now = self.state.now;
-        let Some(detail) = self.detail_or_new(index) else { return };
+        let Some(detail) = self.state.detail_or_new(index) else { return };
         let unserved = detail.beats > 0;
-        let extras = Arc::clone(&detail.extras);
-        self.shared.tallies.beats.add(count);
+        self.shared.tallies.beats.add_alone(count);
         self.shared.tallies.accepted(count);
-        let vitals = &extras.vitals;
+        let vitals = &detail.extras.vitals;
         show(&vitals.beats, vitals.beats.load(Ordering::Relaxed) + count);
         if self.shared.policy.missed == Missed::Burst {
             let own = u64::from(!unserved);
-            extras.owed.fetch_add(count - own, Ordering::AcqRel);
+            detail.extras.owed.fetch_add(count - own, Ordering::AcqRel);
             if own > 0 && !self.join_beats(index, node, first, last, 1) {
                 self.shared.tallies.refused.add(1);
             }
@@ -82,7 +81,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             }
         }
         self.look(index as usize);
-        self.shared.discard(extras);
     }
 
     /// Joins `count` beats to the wake that waits, as one request. True if they were accepted.

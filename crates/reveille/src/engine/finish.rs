@@ -42,11 +42,10 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// Collects the ending of a target's run, if it has ended.
     pub(super) fn collect_ending(&mut self, index: usize) {
         let Ok(index) = u32::try_from(index) else { return };
-        let Some(node) = self.node(index) else { return };
-        if let Some(ending) = node.completion.collect() {
+        let Some(record) = self.record(index) else { return };
+        if let Some(ending) = record.node.completion.collect() {
             self.finish(index, ending);
         }
-        self.shared.discard(node);
     }
 
     fn finish(&mut self, index: u32, ending: Ending) {
@@ -66,9 +65,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if ending == Ending::Aborted {
             self.shared.tallies.aborted.add(1);
         }
-        let shared = Arc::clone(&self.shared);
+        let shared = &self.shared;
         let mut rng = self.state.rng.clone();
-        let Some(detail) = self.detail_or_new(index) else { return };
+        let Some(detail) = self.state.detail_or_new(index) else { return };
         let fate = judge(detail, &shared.policy, ending, now, run.generation == current, &mut rng);
         match fate {
             Fate::Served => {

@@ -12,7 +12,7 @@ use crate::reasons::Reasons;
 use crate::setting::Wanted;
 use reveille_core::completion::Ending;
 use reveille_core::pending::{Request, Taken, Verdict, Word};
-use reveille_core::sync::{Arc, AtomicU64, Ordering};
+use reveille_core::sync::{Arc, AtomicU64, Guard, Ordering};
 use reveille_core::{Tick, Urgency};
 
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
@@ -41,11 +41,12 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     }
 
     fn note_handler(&mut self) {
-        let entry = self.shared.slot.load_full();
+        let entry = self.shared.slot.load();
         let known = self.state.entry.as_ref();
         if known.is_some_and(|known| Arc::ptr_eq(known, &entry)) {
             return;
         }
+        let entry = Guard::into_inner(entry);
         let generation = entry.generation();
         if self.handler().is_none() {
             self.state.handler_since = self.state.now;
@@ -187,24 +188,21 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// False if the word has changed meanwhile: look again.
     pub(super) fn place(&mut self, index: u32, word: Word) -> bool {
         let (now, since) = (self.state.now, self.state.handler_since);
-        let Some(node) = self.node(index) else { return true };
-        let shared = Arc::clone(&self.shared);
-        let Some(detail) = self.detail_or_new(index) else { return true };
-        let (at, held) = detail.start(word.urgency(), since, &shared.policy);
+        let Some(detail) = self.state.detail_or_new(index) else { return true };
+        let (at, held) = detail.start(word.urgency(), since, &self.shared.policy);
         // Due already: only a slot or a handler is missing, and no request brings those.
         let due = if held || at <= now { Tick::NOW } else { detail.due.earliest() };
         self.restore(index, word);
-        node.word.settle(word, due).is_ok()
+        self.record(index).is_none_or(|record| record.node.word.settle(word, due).is_ok())
     }
 
     /// Puts a waiting target where it belongs in the store.
     fn restore(&mut self, index: u32, word: Word) {
         let since = self.state.handler_since;
-        let shared = Arc::clone(&self.shared);
-        let Some(record) = self.record(index) else { return };
+        let Some(record) = self.state.record(index) else { return };
         let entry = record.entry();
         let Some(detail) = &mut record.detail else { return };
-        let (at, _) = detail.start(word.urgency(), since, &shared.policy);
+        let (at, _) = detail.start(word.urgency(), since, &self.shared.policy);
         let from = std::mem::replace(&mut detail.may_start, at);
         let turn = if detail.is_barrier { at } else { Tick::NEVER };
         let turn_before = std::mem::replace(&mut detail.turn, turn);
@@ -329,9 +327,11 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// Takes in the latest setting of the cadence, if it is news.
     fn obey(&mut self, index: u32) {
         let Some(record) = self.record(index) else { return };
-        let Some(extras) = record.node.extras() else { return };
-        let known = record.detail.as_ref().and_then(|detail| detail.setting.as_ref());
-        let Some(setting) = extras.setting.news(known) else { return };
+        let news = match &record.detail {
+            Some(detail) => detail.extras.setting.news(detail.setting.as_ref()),
+            None => record.node.extras().and_then(|extras| extras.setting.news(None)),
+        };
+        let Some(setting) = news else { return };
         if self.state.stopped || self.shared.gate.load().is_closed() {
             return;
         }

@@ -107,6 +107,20 @@ impl<K: Key, R: Reasons, P: Merge> State<K, R, P> {
         let rng = seed.map_or_else(Rng::new, Rng::with_seed);
         Self { rng, ..Self::default() }
     }
+
+    fn record(&mut self, index: u32) -> Option<&mut Record<K, P>> {
+        self.records.get_mut(index as usize)?.as_mut()
+    }
+
+    fn detail_or_new(&mut self, index: u32) -> Option<&mut Detail<K, P>> {
+        let generation = self.generation;
+        let record = self.record(index)?;
+        let node = &record.node;
+        let detail =
+            record.detail.get_or_insert_with(|| Box::new(Detail::new(node.extras_or_new())));
+        detail.hold.renew(generation);
+        Some(detail)
+    }
 }
 
 impl<K: Key, R: Reasons, P: Merge> Default for State<K, R, P> {
@@ -208,7 +222,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let state = &mut self.state;
         state.now = state.now.max(now);
         self.shared.times.last_turn.store(state.now.as_micros(), Ordering::Relaxed);
-        self.shared.tallies.turns.add(1);
+        self.shared.tallies.turns.add_alone(1);
         self.note();
         let mut news = std::mem::take(&mut self.state.news);
         self.shared.ready.drain(&mut news);
@@ -289,7 +303,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     }
 
     fn record(&mut self, index: u32) -> Option<&mut Record<K, P>> {
-        self.state.records.get_mut(index as usize)?.as_mut()
+        self.state.record(index)
     }
 
     fn node(&self, index: u32) -> Option<Arc<Node<K, P>>> {
@@ -304,13 +318,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// The detail of a target, made now if it has none; renewed for the handler as noted.
     fn detail_or_new(&mut self, index: u32) -> Option<&mut Detail<K, P>> {
-        let generation = self.state.generation;
-        let record = self.record(index)?;
-        let node = &record.node;
-        let detail =
-            record.detail.get_or_insert_with(|| Box::new(Detail::new(node.extras_or_new())));
-        detail.hold.renew(generation);
-        Some(detail)
+        self.state.detail_or_new(index)
     }
 
     /// Takes in the targets that were created, in the order of their creation.

@@ -148,8 +148,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.state.alone = is_barrier;
         self.state.running.insert(index);
         self.state.active += 1;
-        self.shared.tallies.started.add(1);
-        self.shared.tallies.missed.add(stood_for);
+        self.shared.tallies.started.add_alone(1);
+        self.shared.tallies.missed.add_alone(stood_for);
         let (reasons, urgency) = (taken.reasons, taken.urgency);
         let facts = Facts { reasons, urgency, attempt, beats, last_beat, started: now, limit };
         Some(Run { shared, node, stay, number, facts, payload, beside, ended: false })
