@@ -1,8 +1,8 @@
 //! The engine by hand, on virtual time: what no scenario can say.
 
 use reveille::{
-    Builder, Cadence, Clock, Engine, ManualClock, Merge, Outcome, Reveille, Run, TargetState, Tick,
-    Urgency, Wake, Woken,
+    Builder, Cadence, Clock, Engine, ManualClock, Merge, Missed, Outcome, Reveille, Run,
+    TargetState, Tick, Urgency, Wake, Woken,
 };
 use std::time::Duration;
 
@@ -339,4 +339,50 @@ fn only_a_dozing_driver_is_rung() {
     let run = stand.turn_at(30).unwrap();
     assert_eq!((stand.engine.active(), stand.engine.overrunning()), (1, 0));
     run.finish(Outcome::ran());
+}
+
+/// P6: only a run of the removed target holds its successor back. Where none is in flight, the
+/// successor's wake has the place in time that it asked for.
+#[test]
+fn a_target_made_again_at_rest_waits_for_nobody() {
+    let mut stand = Stand::new();
+    let (old, other) = (stand.hub.target("main").unwrap(), stand.hub.target("other").unwrap());
+    assert!(stand.turn_at(1).is_none());
+    stand.clock.advance_to(Tick::NOW + ms(10));
+    old.remove();
+    other.wake(Wake::at(Tick::NOW + ms(7)));
+    stand.hub.target("main").unwrap().wake(Wake::at(Tick::NOW + ms(5)));
+    let first = stand.turn_at(10).unwrap();
+    assert_eq!(*first.key(), "main");
+    first.finish(Outcome::ran());
+}
+
+/// P7: a beat that an older handler gave back runs one window after that, before the beat that
+/// waited behind it and is owed (`Missed::Burst`), though that one was moved to an earlier instant.
+#[test]
+fn owed_beats_keep_their_order_through_an_install() {
+    let clock = ManualClock::new();
+    let hub: Hub = Builder::new()
+        .clock(clock.clone())
+        .policy(|policy| policy.missed = Missed::Burst)
+        .build()
+        .expect("the policy holds");
+    let engine = hub.engine().expect("it has no driver");
+    hub.install(|_| Outcome::ran()).expect("it has not stopped").keep();
+    let mut stand = Stand { clock, hub, engine };
+    stand.hub.target("main").unwrap().beat(Cadence::every(ms(100)).unwrap()).unwrap();
+    assert!(stand.turn_at(0).is_none());
+    let run = stand.turn_at(100).unwrap();
+    assert!(stand.turn_at(200).is_none(), "the beat waits behind the run");
+    stand.clock.advance_to(Tick::NOW + ms(250));
+    stand.hub.install(|_| Outcome::ran()).expect("it has not stopped").keep();
+    assert!(stand.turn_at(250).is_none());
+    stand.clock.advance_to(Tick::NOW + ms(290));
+    run.finish(Outcome::busy());
+    assert!(stand.turn_at(290).is_none());
+    assert_eq!(stand.engine.deadline(), Tick::NOW + ms(300), "the next beat");
+    assert!(stand.turn_at(539).is_none());
+    let again = stand.turn_at(540).unwrap();
+    assert_eq!(again.beat(), Some(Tick::NOW + ms(100)));
+    again.finish(Outcome::ran());
 }

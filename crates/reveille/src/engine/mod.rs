@@ -419,3 +419,28 @@ impl<K: Key, R: Reasons, P: Merge> fmt::Debug for Engine<K, R, P> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Builder, Place, Reveille, Wake};
+    use std::sync::{Arc, Mutex};
+
+    /// P18: a driver whose engine panicked stops its hub, and says why.
+    #[test]
+    fn an_engine_that_gives_up_is_heard() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&heard);
+        let hub: Reveille = Builder::new()
+            .on_fault(move |fault| {
+                hears.lock().unwrap().push((fault.place, fault.message.clone()));
+            })
+            .build()
+            .unwrap();
+        hub.wake("main".to_owned(), Wake::now());
+        let engine = hub.engine().unwrap();
+        engine.give_up("out of order".to_owned());
+        assert_eq!(*heard.lock().unwrap(), [(Place::Engine, "out of order".to_owned())]);
+        assert!(!hub.wake("main".to_owned(), Wake::now()).is_accepted());
+        assert_eq!((hub.counters().discarded, hub.counters().faults), (1, 1));
+    }
+}
