@@ -39,6 +39,8 @@ pub(crate) struct Extras<K, P> {
     pub(crate) barrier: AtomicU64,
     /// 1 where somebody asked for what was given up.
     pub(crate) revive: AtomicU64,
+    /// 1 where somebody has the target start clean.
+    pub(crate) forgive: AtomicU64,
     /// Who awaits the wake that waits.
     pub(crate) tickets: Tickets,
     /// Held by an awaited wake and by a cancel, never by the driver nor by a plain wake.
@@ -98,6 +100,7 @@ impl<K, P> Extras<K, P> {
             payload: ArcSwapOption::empty(),
             barrier: AtomicU64::new(0),
             revive: AtomicU64::new(0),
+            forgive: AtomicU64::new(0),
             tickets: Tickets::new(),
             awaiting: Mutex::new(()),
             running: Tickets::new(),

@@ -36,7 +36,7 @@ pub enum Jitter {
     Full,
 }
 
-/// How often at most a target starts.
+/// How often at most a target starts, or all of them together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flood {
     /// So often …
@@ -85,6 +85,9 @@ pub struct Policy {
     /// How often at most a target starts within a window, urgent wakes apart: what comes beyond that
     /// is kept, and runs as soon as it may. Costs 8 bytes a target and start. Default `None`.
     pub flood: Option<Flood>,
+    /// The same for all targets of the hub together: a bound on what their handler costs others.
+    /// Costs 8 bytes a start; while it holds something back, a turn costs O(waiting). Default `None`.
+    pub hub_flood: Option<Flood>,
     /// How long a [barrier](crate::Target::barrier) waits at most. Default 30 s.
     pub barrier_limit: Duration,
     /// Runs in flight at once. Default 4.
@@ -107,6 +110,8 @@ pub struct Policy {
 
 /// Starts that a target remembers at most.
 const MAX_FLOOD: u32 = 1_000;
+/// Starts that a hub remembers at most.
+const MAX_HUB_FLOOD: u32 = 1_000_000;
 
 const fn count(n: u32) -> NonZeroU32 {
     match NonZeroU32::new(n) {
@@ -132,6 +137,7 @@ impl Default for Policy {
             max_attempts: count(10),
             spacing: Duration::ZERO,
             flood: None,
+            hub_flood: None,
             barrier_limit: Duration::from_secs(30),
             max_active: FOUR,
             missed: Missed::Skip,
@@ -167,6 +173,11 @@ impl Policy {
         {
             return Err(PolicyError::Flood(starts, within));
         }
+        if let Some(Flood { starts, within }) = self.hub_flood
+            && (within.is_zero() || starts.get() > MAX_HUB_FLOOD)
+        {
+            return Err(PolicyError::HubFlood(starts, within));
+        }
         Ok(())
     }
 
@@ -190,6 +201,8 @@ pub enum PolicyError {
     RunLimit,
     /// `flood` has a window of zero, or more than 1,000 starts to remember for each target.
     Flood(NonZeroU32, Duration),
+    /// `hub_flood` has a window of zero, or more than 1,000,000 starts to remember.
+    HubFlood(NonZeroU32, Duration),
 }
 
 impl fmt::Display for PolicyError {
@@ -200,6 +213,11 @@ impl fmt::Display for PolicyError {
             Self::Flood(starts, within) => write!(
                 f,
                 "flood must be at most {MAX_FLOOD} starts in more than 0 s, not {starts} in {within:?}"
+            ),
+            Self::HubFlood(starts, within) => write!(
+                f,
+                "hub_flood must be at most {MAX_HUB_FLOOD} starts in more than 0 s, \
+                 not {starts} in {within:?}"
             ),
             Self::RunLimit => f.write_str("run_limit must not be zero; use None for no limit"),
         }
@@ -234,8 +252,13 @@ mod tests {
         assert!(refused(limit).contains("run_limit"));
         let flood = |starts, within| Some(Flood { starts: count(starts), within });
         for flood in [flood(1, zero), flood(1_001, Duration::from_secs(1))] {
-            assert!(refused(Policy { flood, ..Policy::default() }).contains("flood"));
+            assert!(refused(Policy { flood, ..Policy::default() }).starts_with("flood"));
         }
+        for hub_flood in [flood(1, zero), flood(1_000_001, Duration::from_secs(1))] {
+            assert!(refused(Policy { hub_flood, ..Policy::default() }).starts_with("hub_flood"));
+        }
+        let most = flood(1_000_000, Duration::from_micros(1));
+        assert_eq!(Policy { hub_flood: most, ..Policy::default() }.validate(), Ok(()));
         assert_eq!(Policy::default().validate(), Ok(()));
     }
 }

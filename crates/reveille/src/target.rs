@@ -322,6 +322,19 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         true
     }
 
+    /// Forgets the target's floor, backoff, failures and deferral, as an install does for all targets
+    /// (P9): what waits may start as soon as it is due. For an operator who knows that the cause is
+    /// gone; a request, however urgent, never does that. What a run in flight ends with counts anew.
+    ///
+    /// Takes effect when the driver hears of it, before what is asked for from here on. Rates stay.
+    pub fn forgive(&self) {
+        // A target without extras never ran.
+        let Some(extras) = self.node.extras() else { return };
+        extras.forgive.swap(1, Ordering::AcqRel);
+        self.shared.ready.set(self.node.index as usize);
+        self.shared.demand_turn();
+    }
+
     /// Forgets the target: the wake that waits is discarded, the cadence gone, this handle dead.
     /// A run in flight goes on without effect, and keeps the key until it ends: a new target of
     /// the key waits for it (P6). True for the call that removed it.

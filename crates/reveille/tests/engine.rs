@@ -386,3 +386,22 @@ fn owed_beats_keep_their_order_through_an_install() {
     assert_eq!(again.beat(), Some(Tick::NOW + ms(100)));
     again.finish(Outcome::ran());
 }
+
+/// P9: what was requested during a run is as old as its request, so that an install of the instant
+/// of the run's end moves it by one window.
+#[test]
+fn a_request_behind_a_run_is_as_old_as_it_is() {
+    let mut stand = Stand::new();
+    let target = stand.hub.target("main").unwrap();
+    target.wake(Wake::now());
+    let run = stand.turn_at(1).unwrap();
+    stand.clock.advance_to(Tick::NOW + ms(50));
+    target.wake(Wake::at(Tick::NOW + ms(50)));
+    stand.clock.advance_to(Tick::NOW + ms(100));
+    run.finish(Outcome::ran());
+    stand.engine.turn(stand.clock.now());
+    stand.hub.install(|_| Outcome::ran()).expect("it has not stopped").keep();
+    assert!(stand.turn_at(100).is_none());
+    assert!(stand.turn_at(349).is_none());
+    stand.turn_at(350).unwrap().finish(Outcome::ran());
+}

@@ -1,8 +1,8 @@
 //! What bounds runs and retries, on virtual time: run limits, barriers, jitter, what was given up.
 
 use reveille::{
-    Builder, Engine, Jitter, Last, ManualClock, OnOverrun, Outcome, Place, Policy, Reveille, Run,
-    Tick, Wake,
+    Builder, Engine, Flood, Jitter, Last, ManualClock, OnOverrun, Outcome, Place, Policy, Reveille,
+    Run, Tick, Urgency, Wake,
 };
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex};
@@ -187,4 +187,76 @@ fn a_failure_can_say_when() {
     assert!(stand.run_at(60_000).is_none());
     assert_eq!(stand.hub.counters().gave_up, 1);
     assert_eq!(stand.hub.poisoned().len(), 1);
+}
+
+fn flood(starts: u32, within: u64) -> Option<Flood> {
+    Some(Flood { starts: NonZeroU32::new(starts).expect("not zero"), within: ms(within) })
+}
+
+impl Stand {
+    /// What starts by `n`, turn by turn; each ends at once.
+    fn runs_by(&mut self, n: u64) -> Vec<(u64, &'static str)> {
+        let mut runs = Vec::new();
+        loop {
+            let now = self.hub.now();
+            self.engine.turn(now);
+            while let Some(run) = self.engine.next_run() {
+                runs.push((now.as_micros() / 1_000, *run.key()));
+                run.finish(Outcome::ran());
+            }
+            let (next, end) = (self.engine.arm(), Tick::NOW + ms(n));
+            if now == end && next > now {
+                return runs;
+            }
+            self.clock.advance_to(next.min(end));
+        }
+    }
+}
+
+/// P3, P11: what the rate of all targets holds back is kept, sets the deadline, and starts oldest
+/// first; urgent wakes pass it, and count.
+#[test]
+fn a_hub_starts_no_more_than_its_rate() {
+    let mut stand = Stand::new(|policy| policy.hub_flood = flood(2, 100));
+    for key in ["a", "b", "c", "d", "e"] {
+        stand.wake(key);
+    }
+    assert_eq!(stand.runs_by(50), [(0, "a"), (0, "b")]);
+    assert_eq!(stand.engine.deadline(), Tick::NOW + ms(100));
+    assert!(stand.hub.wake("e", Wake::now().urgency(Urgency::Urgent)).is_accepted());
+    assert_eq!(stand.runs_by(120), [(50, "e"), (100, "c")]);
+    assert_eq!(stand.runs_by(1_000), [(150, "d")]);
+    assert!(stand.hub.counters().is_conserved());
+}
+
+/// A barrier waits for what may start before it, and not for what the rate of all holds back.
+#[test]
+fn a_barrier_waits_for_no_rate() {
+    let mut stand = Stand::new(|policy| policy.hub_flood = flood(1, 100));
+    stand.wake("a");
+    stand.wake("b");
+    assert_eq!(stand.runs_by(10), [(0, "a")]);
+    stand.hub.target("all").expect("it has not stopped").barrier(Wake::now());
+    assert_eq!(stand.runs_by(1_000), [(10, "all"), (110, "b")]);
+}
+
+/// P9: only an operator shortens a floor, by having the target start clean.
+#[test]
+fn a_target_that_is_forgiven_starts_clean() {
+    let mut stand = Stand::new(|_| {});
+    let target = stand.hub.target("main").expect("it has not stopped");
+    for outcome in [Outcome::failed(), Outcome::busy_for(ms(5_000)), Outcome::defer(ms(5_000))] {
+        target.wake(Wake::now());
+        let now = stand.hub.now().as_micros() / 1_000;
+        let run = stand.run_at(now + 1).expect("nothing holds it back");
+        assert_eq!(run.attempt(), 1);
+        run.finish(outcome);
+        assert!(stand.run_at(now + 2).is_none());
+        assert!(stand.run_at(now + 3).is_none());
+        target.forgive();
+        let again = stand.run_at(now + 4).expect("it starts clean");
+        assert_eq!(again.attempt(), 1);
+        again.finish(Outcome::ran());
+        assert!(stand.run_at(now + 5).is_none());
+    }
 }

@@ -83,7 +83,7 @@ impl Faults {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let done = results_folder()
             .map_err(|error| error.to_string())
-            .and_then(|folder| mutants::run(&root, folder.parent().unwrap_or(&folder), &[]));
+            .and_then(|folder| mutants::run(&root, folder.parent().unwrap_or(&folder)));
         match done {
             Err(why) => vec![self.failed(session, "mutants", why)],
             Ok(verdicts) => self.told(session, "mutants killed or explained", &verdicts),

@@ -4,6 +4,7 @@
 //! tests of the crates and of this package that run the code, scenarios and random schedules among
 //! them. A mutant that they miss must stand in `mutants.toml`, with the reason why it is none to worry about.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,8 +19,15 @@ use super::kill::{Found, Verdict};
 pub struct Explained {
     /// The mutant as cargo-mutants calls it, without the place in the file.
     pub mutant: String,
+    /// How many of this name survive: a function may have the same operator twice.
+    #[serde(default = "once")]
+    pub times: u32,
     /// Why no test finds it.
     pub why: String,
+}
+
+fn once() -> u32 {
+    1
 }
 
 #[derive(Deserialize)]
@@ -75,12 +83,12 @@ const READERS: [&str; 4] =
 /// Seconds for the tests of one mutant: one that spins is found by the clock.
 const TIMEOUT: &str = "300";
 
-/// Mutates the workspace at `root`, or only `files` of it, and says what came of it; what it needs
-/// and makes goes below `target`.
+/// Mutates the workspace at `root`, and says what came of it; what it needs and makes goes below
+/// `target`.
 ///
 /// # Errors
 /// Where cargo-mutants cannot be had, or does not come to its end.
-pub fn run(root: &Path, target: &Path, files: &[String]) -> Result<Vec<Verdict>, String> {
+pub fn run(root: &Path, target: &Path) -> Result<Vec<Verdict>, String> {
     let explained = explained()?;
     let tool = tool(&target.join("tools"))?;
     let out = target.join("mutants");
@@ -97,10 +105,7 @@ pub fn run(root: &Path, target: &Path, files: &[String]) -> Result<Vec<Verdict>,
         PRINTS,
     ]);
     command.args(["--test-workspace", "true"]);
-    match files {
-        [] => command.args(FILES.iter().flat_map(|file| ["--file", file])),
-        files => command.args(files.iter().flat_map(|file| ["--file", file])),
-    };
+    command.args(FILES.iter().flat_map(|file| ["--file", file]));
     command.args(LEFT_OUT.iter().flat_map(|file| ["--exclude", file]));
     command.arg("--").args(TESTS).args(READERS);
     let status = command.status().map_err(|error| format!("cargo-mutants: {error}"))?;
@@ -135,12 +140,14 @@ fn judged(out: &Path, explained: &[Explained]) -> Result<Vec<Verdict>, String> {
     };
     let mut verdicts = Vec::new();
     for (name, said) in [("caught.txt", "fail"), ("timeout.txt", "do not end")] {
-        verdicts.extend(list(name)?.lines().map(|line| killed(line, said, explained)));
+        verdicts.extend(list(name)?.lines().map(|line| killed(line, said)));
     }
-    verdicts.extend(list("missed.txt")?.lines().map(|line| missed(line, explained)));
-    if verdicts.is_empty() {
+    let text = list("missed.txt")?;
+    let lines: Vec<&str> = text.lines().collect();
+    if verdicts.is_empty() && lines.is_empty() {
         return Err("cargo-mutants found nothing to mutate".to_owned());
     }
+    verdicts.extend(missed(&lines, explained));
     Ok(verdicts)
 }
 
@@ -161,20 +168,58 @@ fn verdict(line: &str) -> Verdict {
     }
 }
 
-fn killed(line: &str, said: &str, explained: &[Explained]) -> Verdict {
-    let name = placeless(line);
+fn killed(line: &str, said: &str) -> Verdict {
     let found = Found { check: "the tests".to_owned(), seconds: 0.0, said: Some(said.to_owned()) };
-    let failure = explained
-        .iter()
-        .any(|entry| entry.mutant == name)
-        .then(|| "killed, but stands in the list of the explained".to_owned());
-    Verdict { found: vec![found], failure, ..verdict(line) }
+    Verdict { found: vec![found], ..verdict(line) }
 }
 
-fn missed(line: &str, explained: &[Explained]) -> Verdict {
-    let name = placeless(line);
-    match explained.iter().find(|entry| entry.mutant == name) {
-        Some(entry) => Verdict { what: format!("survives: {}", entry.why), ..verdict(line) },
-        None => Verdict { failure: Some("SURVIVED the tests".to_owned()), ..verdict(line) },
+/// Those that were missed, against the list: so many of a name as it says, no more and no fewer.
+fn missed(lines: &[&str], explained: &[Explained]) -> Vec<Verdict> {
+    let mut left: HashMap<&str, u32> = HashMap::new();
+    for entry in explained {
+        left.insert(&entry.mutant, entry.times);
+    }
+    let mut verdicts = Vec::new();
+    for line in lines {
+        let name = placeless(line);
+        let explained = explained.iter().find(|entry| entry.mutant == name);
+        let times = left.get_mut(name.as_str()).filter(|times| **times > 0);
+        verdicts.push(match (explained, times) {
+            (Some(entry), Some(times)) => {
+                *times -= 1;
+                Verdict { what: format!("survives: {}", entry.why), ..verdict(line) }
+            }
+            _ => Verdict { failure: Some("SURVIVED the tests".to_owned()), ..verdict(line) },
+        });
+    }
+    let stale = left.into_iter().filter(|(_, times)| *times > 0);
+    verdicts.extend(stale.map(|(name, times)| {
+        let failure = format!("{times} of this name are explained and do not survive");
+        Verdict { failure: Some(failure), ..verdict(name) }
+    }));
+    verdicts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many survive as are explained, or somebody is told.
+    #[test]
+    fn the_explained_are_counted() {
+        let name = "crates/a.rs: replace && with || in f";
+        let explained =
+            |times| [Explained { mutant: name.to_owned(), times, why: "equal".to_owned() }];
+        let lines = [
+            "crates/a.rs:3:9: replace && with || in f",
+            "crates/a.rs:8:1: replace && with || in f",
+        ];
+        let failures = |lines: &[&str], times| {
+            missed(lines, &explained(times)).iter().filter(|it| it.failure.is_some()).count()
+        };
+        assert_eq!(failures(&lines, 2), 0);
+        assert_eq!(failures(&lines, 1), 1, "one more survives");
+        assert_eq!(failures(&lines[..1], 2), 1, "one of them is killed");
+        assert_eq!(failures(&["crates/b.rs:1:1: delete ! in g"], 1), 2);
     }
 }

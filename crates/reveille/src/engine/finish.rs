@@ -193,6 +193,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             self.give_back_payload(index, run);
         }
         let word = node.word.load();
+        // What came during the run is merged already: as news it would be as young as this instant.
         let known = word == after && word.has_wake() && !word.is_cancelled();
         if !(known && self.place(index, word)) {
             self.look(index as usize);

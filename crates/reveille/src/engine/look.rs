@@ -262,8 +262,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.state.barriers.set(entry, turn, Tick::NEVER);
     }
 
-    /// What is said beside the word, before it: that what waits is a barrier, or that what was given
-    /// up is asked for. True if that has changed the word.
+    /// What is said beside the word, before it: that what waits is a barrier, that what was given up is
+    /// asked for, or that the target starts clean. True if that has changed the word.
     fn heed(&mut self, index: u32) -> bool {
         let Some(record) = self.record(index) else { return false };
         // Who says something has made the extras; a target that has a detail has them there.
@@ -275,6 +275,12 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             && let Some(detail) = self.detail_or_new(index)
         {
             detail.is_barrier = true;
+        }
+        if said.forgive
+            && let Some(detail) = self.detail_or_new(index)
+        {
+            detail.hold.forgive();
+            show(&detail.extras.vitals.attempts, 0);
         }
         if said.revive {
             self.revive(index);
@@ -414,6 +420,7 @@ fn started(grid: Grid, old: Option<Beating>, asked_at: Tick) -> Beating {
 struct Said {
     barrier: bool,
     revive: bool,
+    forgive: bool,
 }
 
 impl Said {
@@ -421,6 +428,7 @@ impl Said {
         let take = |word: &AtomicU64| {
             word.load(Ordering::Acquire) > 0 && word.swap(0, Ordering::AcqRel) > 0
         };
-        Self { barrier: take(&extras.barrier), revive: take(&extras.revive) }
+        let (barrier, revive) = (take(&extras.barrier), take(&extras.revive));
+        Self { barrier, revive, forgive: take(&extras.forgive) }
     }
 }

@@ -42,7 +42,7 @@ use fastrand::Rng;
 use record::{Detail, Record};
 use reveille_core::sync::{Arc, Ordering};
 use reveille_core::{Generation, Tick};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use timers::Timers;
 
@@ -89,6 +89,8 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     blocked: BTreeSet<u32>,
     /// Runs that count against `max_active`.
     active: usize,
+    /// The last starts of all targets, oldest first, as many as matter to the rate of all.
+    starts_of_all: VecDeque<Tick>,
     /// The handler, as noted.
     entry: Option<HeldEntry<K, R, P>>,
     generation: Generation,
@@ -139,6 +141,7 @@ impl<K: Key, R: Reasons, P: Merge> Default for State<K, R, P> {
             running: BTreeSet::new(),
             blocked: BTreeSet::new(),
             active: 0,
+            starts_of_all: VecDeque::new(),
             entry: None,
             generation: Generation::NONE,
             handler_since: Tick::NOW,

@@ -7,15 +7,15 @@ use crate::hub::Key;
 use crate::installed::Stay;
 use crate::merge::Merge;
 use crate::node::{Extras, Node, show};
-use crate::policy::{Missed, OnOverrun};
+use crate::policy::{Flood, Missed, OnOverrun};
 use crate::reasons::Reasons;
 use crate::run::{Facts, Run};
 use crate::shared::Shared;
 use crate::ticket::{Taken, Unserved};
-use reveille_core::Tick;
 use reveille_core::completion::Ending;
 use reveille_core::pending;
 use reveille_core::sync::{Arc, Ordering};
+use reveille_core::{Tick, Urgency};
 use std::time::Duration;
 
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
@@ -42,7 +42,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// or when it has waited for long enough.
     pub(super) fn next_start(&self) -> Option<(Tick, u32)> {
         let state = &self.state;
-        let first = state.starts.first()?;
+        let rate = self.rate_of_all();
+        let first = self.first_start(rate)?;
         let Some((turn, barrier)) = state.barriers.first() else { return Some(first) };
         if turn > state.now {
             return Some(first);
@@ -52,10 +53,43 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             return Some((turn, barrier));
         }
         let mut due = state.starts.up_to(turn);
-        if let Some(before) = due.find(|&(at, index)| !state.barriers.has(at, index)) {
+        let goes_before = |&(at, index): &(Tick, u32)| {
+            !state.barriers.has(at, index) && (rate <= state.now || self.is_urgent(index))
+        };
+        if let Some(before) = due.find(goes_before) {
             return Some(before);
         }
         Some((if state.running.is_empty() { turn } else { until }, barrier))
+    }
+
+    /// When the rate of all targets together lets one start again that is not urgent.
+    fn rate_of_all(&self) -> Tick {
+        let Some(Flood { starts, within }) = self.shared.policy.hub_flood else { return Tick::NOW };
+        let all = &self.state.starts_of_all;
+        let nth_last =
+            all.len().checked_sub(starts.get() as usize).and_then(|place| all.get(place));
+        nth_last.map_or(Tick::NOW, |&start| start + within)
+    }
+
+    /// The oldest one, or the oldest urgent one while the rate of all holds the others back.
+    fn first_start(&self, rate: Tick) -> Option<(Tick, u32)> {
+        let starts = &self.state.starts;
+        if rate <= self.state.now {
+            return starts.first();
+        }
+        let mut held = None;
+        for (at, index) in starts.up_to(rate) {
+            if self.is_urgent(index) {
+                return Some((at, index));
+            }
+            held.get_or_insert((rate, index));
+        }
+        held.or_else(|| starts.first())
+    }
+
+    fn is_urgent(&self, index: u32) -> bool {
+        let record = self.state.records.get(index as usize).and_then(Option::as_ref);
+        record.is_some_and(|record| record.node.word.load().urgency() == Urgency::Urgent)
     }
 
     /// Starts a run of this target, or takes it from the front of the store.
@@ -148,6 +182,13 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.state.alone = is_barrier;
         self.state.running.insert(index);
         self.state.active += 1;
+        if let Some(Flood { starts, .. }) = self.shared.policy.hub_flood {
+            let all = &mut self.state.starts_of_all;
+            if all.len() >= starts.get() as usize {
+                all.pop_front();
+            }
+            all.push_back(now);
+        }
         self.shared.tallies.started.add_alone(1);
         self.shared.tallies.missed.add_alone(stood_for);
         let (reasons, urgency) = (taken.reasons, taken.urgency);
