@@ -4,6 +4,7 @@ use reveille::{
     Builder, Cadence, Clock, Engine, ManualClock, Merge, Missed, Outcome, Reveille, Run,
     TargetState, Tick, Urgency, Wake, Woken,
 };
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 reveille::reasons! {
@@ -404,4 +405,63 @@ fn a_request_behind_a_run_is_as_old_as_it_is() {
     assert!(stand.turn_at(100).is_none());
     assert!(stand.turn_at(349).is_none());
     stand.turn_at(350).unwrap().finish(Outcome::ran());
+}
+
+impl Stand {
+    fn install(&self) {
+        self.hub.install(|_| Outcome::ran()).expect("it has not stopped").keep();
+    }
+
+    /// A wake waits behind a run, requested at 50 for `due`; installs come at these instants, and the
+    /// run ends at 220. When the wake starts.
+    fn starts_behind_a_run(due: u64, installs: &[u64]) -> u64 {
+        let mut stand = Self::new();
+        let target = stand.hub.target("main").expect("it has not stopped");
+        target.wake(Wake::now());
+        let run = stand.turn_at(1).expect("it is due");
+        stand.clock.advance_to(Tick::NOW + ms(50));
+        assert!(target.wake(Wake::at(Tick::NOW + ms(due))).is_accepted());
+        for &at in installs {
+            stand.clock.advance_to(Tick::NOW + ms(at));
+            stand.install();
+            assert!(stand.turn_at(at).is_none());
+        }
+        stand.clock.advance_to(Tick::NOW + ms(220));
+        run.finish(Outcome::ran());
+        (220..).find(|&at| stand.turn_at(at).is_some()).expect("it starts")
+    }
+}
+
+/// P9: an install moves what waits behind a run to no sooner than one window, once, and leaves alone
+/// what is due later.
+#[test]
+fn an_install_moves_what_waits_behind_a_run() {
+    assert_eq!(Stand::starts_behind_a_run(50, &[]), 220);
+    assert_eq!(Stand::starts_behind_a_run(50, &[100]), 350);
+    assert_eq!(Stand::starts_behind_a_run(50, &[100, 200]), 350, "once");
+    assert_eq!(Stand::starts_behind_a_run(1_000, &[100]), 1_000);
+    assert_eq!(Stand::starts_behind_a_run(350, &[100, 200]), 450, "the first left it where it was");
+}
+
+/// P5: a request that cannot start a held target sooner has coalesced, whatever its due.
+#[test]
+fn a_request_under_a_floor_coalesces() {
+    let clock = ManualClock::new();
+    let hub: Hub = Builder::new()
+        .clock(clock.clone())
+        .policy(|policy| policy.max_attempts = NonZeroU32::MIN)
+        .build()
+        .expect("the policy holds");
+    let engine = hub.engine().expect("it has no driver");
+    let mut stand = Stand { clock, hub, engine };
+    stand.install();
+    let target = stand.hub.target("main").unwrap();
+    target.wake(Wake::now());
+    stand.turn_at(1).unwrap().finish(Outcome::failed_for(ms(1_000)));
+    assert!(stand.turn_at(2).is_none(), "it is given up, and the floor stays");
+    assert_eq!(target.wake(Wake::at(Tick::NOW + ms(500))), Woken::Armed);
+    assert!(stand.turn_at(3).is_none());
+    assert_eq!(target.wake(Wake::at(Tick::NOW + ms(100))), Woken::Coalesced);
+    assert!(stand.turn_at(1_001).is_none());
+    stand.turn_at(1_002).unwrap().finish(Outcome::ran());
 }

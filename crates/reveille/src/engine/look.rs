@@ -33,8 +33,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 return; // the driver's own word: nothing has moved
             }
             // Release: whoever sees these installs as noted sees the words as moved. Last.
-            let noted = self.shared.times.noted.swap(installs, Ordering::AcqRel);
-            if noted == installs || !self.shared.has_unnoted() {
+            self.shared.times.noted.swap(installs, Ordering::AcqRel);
+            if !self.shared.has_unnoted() {
                 return;
             }
         }
@@ -77,8 +77,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                     // News keeps its own due, and is looked at in this turn.
                     if word.is_seen() && !self.place(index, word) {
                         self.look(index as usize);
-                    } else if !word.is_seen() {
-                        self.restore(index, word);
                     }
                 }
             }
@@ -228,8 +226,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// drivers on virtual time, where an install of the same instant may come after it.
     ///
     /// Costs O(waiting). Until the next turn, words do not say when they are due: a
-    /// [`postpone`](crate::Target::postpone) would put its wake off for ever. Deferred urgent wakes stay as they are: their word could not tell which
-    /// requests are urgent.
+    /// [`postpone`](crate::Target::postpone) would put its wake off for ever. Deferred urgent wakes stay
+    /// as they are: their word could not tell which requests are urgent.
     pub fn open(&mut self) {
         for index in self.state.starts.indices() {
             let deferred = self.detail(index).is_some_and(|d| d.hold.not_before.is_some());
