@@ -339,11 +339,12 @@ fn causes(run: &Run<String, Why, Causes>, suspends: &[(Tick, Tick)]) -> (String,
         number: 0,
         reason: "beat".to_owned(),
     });
-    // One that was given up and asked for again is a reason, and no beat any more.
+    // One that was given up and asked for again is a reason, and no beat any more: it leads
+    // before no other, not even one of time 0.
     let reason_alone = run.reasons().contains(Why::BEAT).then(|| Cause {
         urgency: Urgency::Beat,
         at: Tick::NOW,
-        is_beat: true,
+        is_beat: false,
         number: 0,
         reason: "beat".to_owned(),
     });
