@@ -1,7 +1,7 @@
 //! What becomes of a target's word: installs, news, cancels, removals.
 
 use super::Engine;
-use super::record::Beating;
+use super::record::{Beating, Hold};
 use crate::cadence::Grid;
 use crate::fault::{Place, contain};
 use crate::hub::Key;
@@ -277,7 +277,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if said.forgive
             && let Some(detail) = self.detail_or_new(index)
         {
-            detail.hold.forgive();
+            detail.hold = Hold::default();
             show(&detail.extras.vitals.attempts, 0);
         }
         if said.revive {
@@ -336,7 +336,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             None => record.node.extras().and_then(|extras| extras.setting.news(None)),
         };
         let Some(setting) = news else { return };
-        if self.state.stopped || self.shared.gate.load().is_closed() {
+        if self.shared.gate.load().is_closed() {
             return;
         }
         let Some(detail) = self.detail_or_new(index) else { return };

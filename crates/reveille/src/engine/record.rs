@@ -176,11 +176,6 @@ impl Hold {
             *self = Self { generation, ..Self::default() };
         }
     }
-
-    /// Starts clean under the same handler.
-    pub(super) fn forgive(&mut self) {
-        *self = Self { generation: self.generation, ..Self::default() };
-    }
 }
 
 /// When the wake that waits is due, in three parts: an install moves requests of earlier
