@@ -465,3 +465,27 @@ fn a_request_under_a_floor_coalesces() {
     assert!(stand.turn_at(1_001).is_none());
     stand.turn_at(1_002).unwrap().finish(Outcome::ran());
 }
+
+/// P7, P18: what was given up, once and again, is requested again as a whole.
+#[test]
+fn all_that_was_given_up_is_revived() {
+    let clock = ManualClock::new();
+    let hub: Hub = Builder::new()
+        .clock(clock.clone())
+        .policy(|policy| policy.max_attempts = NonZeroU32::MIN)
+        .build()
+        .expect("the policy holds");
+    let engine = hub.engine().expect("it has no driver");
+    let mut stand = Stand { clock, hub, engine };
+    stand.install();
+    let target = stand.hub.target("main").unwrap();
+    for (at, why) in [(1, Why::HOOK), (3_000, Why::HOOK | Why::TICK)] {
+        target.wake(Wake::now().because(why));
+        stand.turn_at(at).unwrap().finish(Outcome::failed());
+        assert!(stand.turn_at(at + 1).is_none());
+    }
+    assert!(target.revive());
+    let run = stand.turn_at(3_002).unwrap();
+    assert_eq!(run.reasons(), Why::HOOK | Why::TICK);
+    run.finish(Outcome::ran());
+}

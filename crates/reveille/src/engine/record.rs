@@ -344,3 +344,43 @@ pub(super) struct InFlight<P> {
     /// Past its limit: it no longer counts against `max_active`.
     pub(super) overran: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(n: u64) -> Tick {
+        Tick::from_micros(n)
+    }
+
+    fn rest(owed: &mut Owed) -> Vec<u64> {
+        std::iter::from_fn(|| owed.take()).map(Tick::as_micros).collect()
+    }
+
+    /// P9: an install moves the beats that are owed once, each, and those that came later to later.
+    #[test]
+    fn owed_beats_remember_where_an_install_moved_them() {
+        let mut owed = Owed::default();
+        owed.move_older(2, at(10));
+        owed.move_older(2, at(20));
+        owed.move_older(5, at(30));
+        assert_eq!(owed.take(), Some(at(10)));
+        owed.put_back(at(10));
+        owed.put_back(Tick::NEVER);
+        assert_eq!(rest(&mut owed), [10, 10, 30, 30, 30]);
+        owed.move_older(1, at(40));
+        owed.clear();
+        assert_eq!(owed.take(), None);
+    }
+
+    /// P15: past a few installs the later beats join the last entry.
+    #[test]
+    fn owed_beats_are_remembered_in_little_room() {
+        let mut owed = Owed::default();
+        for n in 1..=6 {
+            owed.move_older(n, at(10 * n));
+        }
+        assert_eq!(owed.0.len(), Owed::LONGEST);
+        assert_eq!(rest(&mut owed), [10, 20, 30, 40, 40, 40]);
+    }
+}
