@@ -47,6 +47,8 @@ pub(crate) struct Tallies {
     pub(crate) overran: Tally,
     pub(crate) faults: Tally,
     pub(crate) turns: Tally,
+    pub(crate) stalls: Tally,
+    pub(crate) gaps: Tally,
 }
 
 thread_local! {
@@ -122,6 +124,8 @@ impl Tallies {
             overran: self.overran.get(),
             faults: self.faults.get(),
             turns: self.turns.get(),
+            stalls: self.stalls.get(),
+            gaps: self.gaps.get(),
         }
     }
 }
@@ -132,6 +136,7 @@ impl Tallies {
 /// `accepted + retried = started + coalesced + pending + refused + discarded` (P12);
 /// [`is_conserved`](Self::is_conserved) says whether that holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Counters {
     /// Requests: wakes and beats, refused ones too.
@@ -174,6 +179,10 @@ pub struct Counters {
     pub faults: u64,
     /// Turns of the engine.
     pub turns: u64,
+    /// Stalls that began, as a [`Watch`](crate::Watch) saw them (P18).
+    pub stalls: u64,
+    /// Time gaps, as a [`Watch`](crate::Watch) saw them (P14).
+    pub gaps: u64,
 }
 
 impl Counters {

@@ -29,6 +29,7 @@
 //! | [`Run`], [`Outcome`] | what a handler gets, and what it says |
 //! | [`Policy`] | every limit, with its default |
 //! | [`Counters`], [`Snapshot`] | what happened, and how things are |
+//! | [`Health`], [`Watch`] | whether it keeps its promises, asked for or told |
 //! | [`Ledger`] | last beats, kept across restarts |
 //! | [`Engine`], [`ManualClock`] | driving a hub by hand, for tests on virtual time |
 //!
@@ -78,6 +79,7 @@
 //! | | |
 //! | --- | --- |
 //! | `calendar` | active hours, `Hours`, in the civil time of a zone; brings `jiff` |
+//! | `serde` | `Snapshot`, `Health` and what is in them can be serialised |
 //! | `ledger` | `FileLedger`, a ledger in a file; brings `serde`, `serde_json`, `tempfile`, `crc32fast` |
 //!
 //! # Panics
@@ -90,6 +92,8 @@ mod counters;
 mod driver;
 mod engine;
 mod fault;
+mod health;
+mod history;
 #[cfg(feature = "calendar")]
 mod hours;
 mod hub;
@@ -103,6 +107,8 @@ mod reasons;
 mod registry;
 mod run;
 mod runner;
+#[cfg(feature = "serde")]
+mod serial;
 mod setting;
 mod shared;
 mod snapshot;
@@ -111,6 +117,7 @@ mod sync;
 mod target;
 mod ticket;
 mod wake;
+mod watch;
 
 pub use cadence::{Cadence, ZeroPeriod};
 pub use clock::{Clock, ManualClock, MonotonicClock};
@@ -118,6 +125,8 @@ pub use counters::Counters;
 pub use driver::thread::{DriveError, Driver};
 pub use engine::{AlreadyDriven, Engine};
 pub use fault::{Fault, Place};
+pub use health::{Concern, Condition, Health};
+pub use history::History;
 #[cfg(feature = "calendar")]
 #[cfg_attr(docsrs, doc(cfg(feature = "calendar")))]
 pub use hours::{Hours, HoursError};
@@ -141,6 +150,7 @@ pub use stop::{StopReport, StopTicket};
 pub use target::Target;
 pub use ticket::{Answer, Ticket, Unserved};
 pub use wake::{Refusal, Refused, Rejected, Wake, Woken, WokenAll};
+pub use watch::{Lookout, Watch, WatchPolicy};
 
 /// The README's examples, compiled and run.
 #[cfg(doctest)]

@@ -1,3 +1,4 @@
+use crate::watch::WatchPolicy;
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -103,6 +104,8 @@ pub struct Policy {
     pub max_sleep: Duration,
     /// Targets at once; costs 1/8 byte each. Default 2^20.
     pub max_targets: NonZeroU32,
+    /// From when on something is called late, by [`Reveille::health`](crate::Reveille::health).
+    pub watch: WatchPolicy,
 }
 
 /// Starts that a target remembers at most.
@@ -140,6 +143,7 @@ impl Default for Policy {
             on_overrun: OnOverrun::Report,
             max_sleep: Duration::from_secs(10),
             max_targets: count(1 << 20),
+            watch: WatchPolicy::default(),
         }
     }
 }
@@ -161,6 +165,9 @@ impl Policy {
         }
         if self.run_limit == Some(Duration::ZERO) {
             return Err(PolicyError::RunLimit);
+        }
+        if let Some(name) = self.watch.unsound() {
+            return Err(PolicyError::Watch(name));
         }
         if let Some(Flood { starts, within }) = self.flood
             && (within.is_zero() || starts.get() > MAX_FLOOD)
@@ -190,6 +197,8 @@ pub enum PolicyError {
     RunLimit,
     /// `flood` has a window of zero, or more than 1,000 starts to remember for each target.
     Flood(NonZeroU32, Duration),
+    /// This threshold of the watch is below 1 ms: everything would be late, or the watch would spin.
+    Watch(&'static str),
 }
 
 impl fmt::Display for PolicyError {
@@ -201,6 +210,7 @@ impl fmt::Display for PolicyError {
                 f,
                 "flood must be at most {MAX_FLOOD} starts in more than 0 s, not {starts} in {within:?}"
             ),
+            Self::Watch(name) => write!(f, "{name} must be at least 1 ms"),
             Self::RunLimit => f.write_str("run_limit must not be zero; use None for no limit"),
         }
     }
@@ -236,6 +246,9 @@ mod tests {
         for flood in [flood(1, zero), flood(1_001, Duration::from_secs(1))] {
             assert!(refused(Policy { flood, ..Policy::default() }).contains("flood"));
         }
+        let mut policy = Policy::default();
+        policy.watch.every = zero;
+        assert!(refused(policy).contains("watch.every"));
         assert_eq!(Policy::default().validate(), Ok(()));
     }
 }

@@ -22,6 +22,7 @@
 use crate::cadence::{Cadence, Grid};
 use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, Ordering};
 use reveille_core::{Generation, Tick};
+use std::time::Duration;
 
 /// A cadence, as it is wanted of one target.
 #[derive(Clone, Debug)]
@@ -142,6 +143,13 @@ impl SettingCell {
         let latest = self.0.load();
         let latest = latest.as_ref()?;
         (!known.is_some_and(|known| Arc::ptr_eq(known, latest))).then(|| Arc::clone(latest))
+    }
+
+    /// The period of the cadence that is wanted, if one is.
+    pub(crate) fn period(&self) -> Option<Duration> {
+        let setting = self.0.load();
+        let wanted = setting.as_ref()?.wanted.as_ref()?;
+        Some(Duration::from_micros(wanted.grid.period))
     }
 
     /// Who owns the cadence; [`Generation::NONE`] for nobody.

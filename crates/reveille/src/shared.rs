@@ -3,6 +3,7 @@
 use crate::clock::{Clock, unix_micros};
 use crate::counters::Tallies;
 use crate::fault::{Fault, Observer, Place, contain};
+use crate::health::Witness;
 use crate::hub::Key;
 use crate::installed::Installed;
 use crate::merge::Merge;
@@ -44,6 +45,8 @@ pub(crate) struct Shared<K: Key, R: Reasons, P: Merge> {
     pub(crate) policy: Policy,
     pub(crate) clock: Box<dyn Clock>,
     observer: Option<Observer>,
+    /// What those who ask for the hub's health leave behind.
+    pub(crate) witness: CachePadded<Witness>,
     pub(crate) stop: Arc<StopCell>,
     /// Set once a stop waits for no run any more.
     abandoned: AtomicU64,
@@ -96,6 +99,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
             policy,
             clock,
             observer,
+            witness: CachePadded::default(),
             stop: Arc::default(),
             abandoned: AtomicU64::new(0),
             handles: AtomicU64::new(1),
@@ -172,6 +176,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
         match place {
             Place::Handler => self.tallies.panics.add(1),
             Place::RunLimit => {} // counted as overran
+            Place::Stall => self.tallies.stalls.add(1),
             _ => self.tallies.faults.add(1),
         }
         if let Some(observer) = &self.observer

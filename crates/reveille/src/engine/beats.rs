@@ -21,6 +21,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let from = instant(detail.cadence);
         detail.cadence = beating;
         show(&detail.extras.vitals.next_beat, instant(beating).as_micros());
+        if beating.is_none() {
+            show(&detail.extras.vitals.unserved_since, Tick::NEVER.as_micros());
+        }
         self.state.beats.set(entry, from, instant(beating));
     }
 
@@ -113,6 +116,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if let Some(detail) = self.detail(index) {
             detail.beats += count;
             detail.last_beat = Some(last);
+            detail.note_unserved(due.min(last));
             detail.due.add(now, due); // also where the word took it in without a change
         }
         true

@@ -3,6 +3,7 @@
 use super::Engine;
 use super::record::{Detail, InFlight, Poison};
 use crate::fault::{Place, contain};
+use crate::history::History;
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::node::{Last, show};
@@ -14,7 +15,7 @@ use fastrand::Rng;
 use reveille_core::Tick;
 use reveille_core::Urgency;
 use reveille_core::completion::Ending;
-use reveille_core::sync::Arc;
+use reveille_core::sync::{Arc, Ordering};
 use std::time::Duration;
 
 /// What becomes of the wake that a run served.
@@ -73,6 +74,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         match fate {
             Fate::Served => {
                 detail.poisoned = None;
+                detail.note_served(run.beats);
                 if let Some(beat) = run.last_beat {
                     show(&detail.extras.vitals.served_beat, beat.as_micros());
                 }
@@ -88,6 +90,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         show(&detail.extras.vitals.overran, 0);
         let last = if matches!(fate, Fate::GivenUp) { Last::GaveUp } else { Last::from(ending) };
         show(&detail.extras.vitals.last, last.to_bits());
+        let history = &detail.extras.vitals.history;
+        let history_now = History::from_bits(history.load(Ordering::Relaxed)).and(last);
+        show(history, history_now.to_bits());
         show(&detail.extras.vitals.ended_at, now.as_micros());
         show(&detail.extras.vitals.attempts, u64::from(detail.hold.attempt));
         let window = shared.policy.coalesce;

@@ -47,6 +47,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             return;
         }
         let generation = entry.generation();
+        let vacant = entry.handler().is_none();
+        let vacant_since = if vacant { self.state.now } else { Tick::NEVER };
+        show(&self.shared.witness.vacant_since, vacant_since.as_micros());
         if self.handler().is_none() {
             self.state.handler_since = self.state.now;
         }
@@ -320,6 +323,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         detail.forget_wake();
         detail.owed.clear();
         if !word.is_running() {
+            show(&detail.extras.vitals.unserved_since, Tick::NEVER.as_micros());
             detail.hold.attempt = 0;
             show(&detail.extras.vitals.attempts, 0);
         }

@@ -31,7 +31,7 @@ mod record;
 mod start;
 mod timers;
 
-use crate::fault::Place;
+use crate::fault::{Place, contain};
 use crate::hub::Key;
 use crate::installed::HeldEntry;
 use crate::merge::Merge;
@@ -169,8 +169,14 @@ pub struct Engine<K: Key = String, R: Reasons = (), P: Merge = ()> {
 
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     pub(crate) fn attach(shared: &Arc<Shared<K, R, P>>) -> Result<Self, AlreadyDriven> {
-        match std::mem::replace(&mut *lock(&shared.seat), Seat::Taken) {
-            Seat::Free(state) => Ok(Self { shared: Arc::clone(shared), state }),
+        let found = std::mem::replace(&mut *lock(&shared.seat), Seat::Taken);
+        match found {
+            Seat::Free(state) => {
+                // For who asks whether the driver is late: before it came it was not.
+                let now = contain(|| shared.now()).unwrap_or(state.now);
+                show(&shared.witness.driven_since, now.as_micros());
+                Ok(Self { shared: Arc::clone(shared), state })
+            }
             Seat::Taken => Err(AlreadyDriven),
         }
     }
