@@ -47,6 +47,8 @@ pub(crate) struct Tallies {
     pub(crate) overran: Tally,
     pub(crate) faults: Tally,
     pub(crate) turns: Tally,
+    pub(crate) rechecks: Tally,
+    pub(crate) found_by_recheck: Tally,
     pub(crate) stalls: Tally,
     pub(crate) gaps: Tally,
 }
@@ -124,6 +126,8 @@ impl Tallies {
             overran: self.overran.get(),
             faults: self.faults.get(),
             turns: self.turns.get(),
+            rechecks: self.rechecks.get(),
+            found_by_recheck: self.found_by_recheck.get(),
             stalls: self.stalls.get(),
             gaps: self.gaps.get(),
         }
@@ -179,6 +183,11 @@ pub struct Counters {
     pub faults: u64,
     /// Turns of the engine.
     pub turns: u64,
+    /// Re-checks: how often the engine has looked over all targets.
+    pub rechecks: u64,
+    /// Targets that a re-check found twice with something to do that nobody would have done: a defect
+    /// of ours, made up for. 0 in a correct core.
+    pub found_by_recheck: u64,
     /// Stalls that began, as a [`Watch`](crate::Watch) saw them (P18).
     pub stalls: u64,
     /// Time gaps, as a [`Watch`](crate::Watch) saw them (P14).

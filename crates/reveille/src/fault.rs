@@ -35,6 +35,9 @@ pub enum Place {
     RunLimit,
     /// A worker thread could not be started. Its run was aborted and is tried again.
     Spawn,
+    /// A re-check found a target that had been forgotten: a defect of this library, made up for. No
+    /// panic.
+    Recheck,
     /// A [`Watch`](crate::Watch) saw the hub stall; the message says why. No panic, and counted as a
     /// stall.
     Stall,

@@ -145,6 +145,12 @@ impl SettingCell {
         (!known.is_some_and(|known| Arc::ptr_eq(known, latest))).then(|| Arc::clone(latest))
     }
 
+    /// Whether the latest setting is not `known`, and wants something of the driver.
+    pub(crate) fn is_unheard(&self, known: Option<&Arc<Setting>>) -> bool {
+        // One that changed only the owner of a cadence in force is told to nobody.
+        self.news(known).is_some_and(|setting| setting.obeyed.load(Ordering::Acquire) == 0)
+    }
+
     /// The period of the cadence that is wanted, if one is.
     pub(crate) fn period(&self) -> Option<Duration> {
         let setting = self.0.load();

@@ -175,7 +175,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
     pub(crate) fn fault(&self, place: Place, message: String) {
         match place {
             Place::Handler => self.tallies.panics.add(1),
-            Place::RunLimit => {} // counted as overran
+            Place::RunLimit | Place::Recheck => {} // counted where they are found
             Place::Stall => self.tallies.stalls.add(1),
             _ => self.tallies.faults.add(1),
         }

@@ -130,6 +130,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     pub(super) fn look(&mut self, index: usize) {
         let Ok(index) = u32::try_from(index) else { return };
         let Some(node) = self.node(index) else { return };
+        self.state.recheck.looked_at(index);
         self.obey(index);
         loop {
             let word = node.word.load();

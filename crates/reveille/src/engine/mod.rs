@@ -21,12 +21,14 @@
 //! | `beats`, `instants` | cadences |
 //! | `start` | which run starts next |
 //! | `finish` | what an outcome means: the three classes, floors, backoff, giving up |
+//! | `recheck` | whether anything was forgotten after all |
 //! | `record`, `timers` | what is remembered |
 
 mod beats;
 mod finish;
 mod instants;
 mod look;
+mod recheck;
 mod record;
 mod start;
 mod timers;
@@ -39,6 +41,7 @@ use crate::node::{Node, show};
 use crate::reasons::Reasons;
 use crate::shared::{Ring, Shared, lock};
 use fastrand::Rng;
+use recheck::Recheck;
 use record::{Detail, Record};
 use reveille_core::sync::{Arc, Ordering};
 use reveille_core::{Generation, Tick};
@@ -99,6 +102,7 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     now: Tick,
     stopped: bool,
     news: Vec<usize>,
+    recheck: Recheck,
 }
 
 impl<K: Key, R: Reasons, P: Merge> State<K, R, P> {
@@ -132,6 +136,7 @@ impl<K: Key, R: Reasons, P: Merge> Default for State<K, R, P> {
             now: Tick::NOW,
             stopped: false,
             news: Vec::new(),
+            recheck: Recheck::default(),
         }
     }
 }
@@ -196,6 +201,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.note_wall();
         self.beat_what_is_due();
         self.pass_limits();
+        self.recheck();
     }
 
     /// A turn without beats: all that was asked for up to here is taken in as asked for at `now`.
