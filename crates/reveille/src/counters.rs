@@ -1,5 +1,6 @@
 //! The counters of a hub, and the law they obey (P12).
 
+use reveille_core::pending::Verdict;
 use reveille_core::sync::{CachePadded, Ordering, PlainU64};
 use std::cell::Cell;
 
@@ -11,6 +12,7 @@ const SHARDS: usize = 32;
 struct Shard {
     accepted: PlainU64,
     coalesced: PlainU64,
+    preempted: PlainU64,
 }
 
 /// Plain relaxed counters: they order nothing, and a model checker does not see them.
@@ -37,6 +39,7 @@ pub(crate) struct Tallies {
     pub(crate) retried: Tally,
     pub(crate) gave_up: Tally,
     pub(crate) beats: Tally,
+    pub(crate) beats_done: Tally,
     pub(crate) missed: Tally,
     pub(crate) installs: Tally,
     pub(crate) stale_disposes: Tally,
@@ -102,6 +105,13 @@ impl Tallies {
         self.shards[shard_of_this_thread()].coalesced.fetch_add(n, Ordering::Relaxed);
     }
 
+    /// A request was due sooner than the wake that it found, if it was.
+    pub(crate) fn preempted(&self, verdict: Verdict) {
+        if verdict == Verdict::Preempted {
+            self.shards[shard_of_this_thread()].preempted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn read(&self, pending: u64) -> Counters {
         let sum = |of: fn(&Shard) -> &PlainU64| {
             self.shards.iter().map(|shard| of(shard).load(Ordering::Relaxed)).sum()
@@ -109,6 +119,7 @@ impl Tallies {
         Counters {
             accepted: sum(|shard| &shard.accepted),
             coalesced: sum(|shard| &shard.coalesced),
+            preempted: sum(|shard| &shard.preempted),
             pending,
             started: self.started.get(),
             refused: self.refused.get(),
@@ -116,6 +127,7 @@ impl Tallies {
             retried: self.retried.get(),
             gave_up: self.gave_up.get(),
             beats: self.beats.get(),
+            beats_done: self.beats_done.get(),
             missed: self.missed.get(),
             installs: self.installs.get(),
             stale_disposes: self.stale_disposes.get(),
@@ -149,6 +161,8 @@ pub struct Counters {
     pub started: u64,
     /// Requests that were served by a wake that waited already.
     pub coalesced: u64,
+    /// Of those, the requests that were due sooner than the wake they found.
+    pub preempted: u64,
     /// Wakes that wait, counted by looking at every target.
     pub pending: u64,
     /// Requests refused: the target was removed, or the hub stopped.
@@ -161,6 +175,8 @@ pub struct Counters {
     pub gave_up: u64,
     /// Beats of all cadences.
     pub beats: u64,
+    /// Runs that stood for beats, and were done.
+    pub beats_done: u64,
     /// Beats that a run stood for beyond its own.
     pub missed: u64,
     /// Handlers installed.
@@ -199,5 +215,14 @@ impl Counters {
     pub fn is_conserved(&self) -> bool {
         self.accepted + self.retried
             == self.started + self.coalesced + self.pending + self.refused + self.discarded
+    }
+
+    /// What keeps the law of conservation from holding at the instant of this reading: requests and
+    /// retries that no other term had counted yet, or, below zero, the other way round. 0 at quiescent
+    /// instants.
+    pub fn in_motion(&self) -> i64 {
+        let come = self.accepted.wrapping_add(self.retried);
+        let gone = [self.started, self.coalesced, self.pending, self.refused, self.discarded];
+        come.wrapping_sub(gone.into_iter().fold(0, u64::wrapping_add)).cast_signed()
     }
 }

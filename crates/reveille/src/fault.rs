@@ -43,6 +43,12 @@ pub enum Place {
     Stall,
     /// The callback of a watch, or what it called.
     Watch,
+    /// A subscriber of traces (feature `tracing`).
+    Trace,
+    /// A recorder of metrics (feature `metrics`).
+    Metrics,
+    /// systemd could not be notified (feature `systemd`). No panic.
+    Systemd,
 }
 
 impl fmt::Display for Fault {

@@ -79,7 +79,10 @@
 //! | | |
 //! | --- | --- |
 //! | `calendar` | active hours, `Hours`, in the civil time of a zone; brings `jiff` |
+//! | `metrics` | `Meters`: counters, gauges and histograms for a recorder of the `metrics` facade |
 //! | `serde` | `Snapshot`, `Health` and what is in them can be serialised |
+//! | `systemd` | `Feeder`: READY, and a watchdog fed by beats that were done; Linux; brings `sd-notify` |
+//! | `tracing` | spans and events with stable names |
 //! | `ledger` | `FileLedger`, a ledger in a file; brings `serde`, `serde_json`, `tempfile`, `crc32fast` |
 //!
 //! # Panics
@@ -100,6 +103,8 @@ mod hub;
 mod installed;
 mod ledger;
 mod merge;
+#[cfg(feature = "metrics")]
+mod meters;
 mod node;
 mod outcome;
 mod policy;
@@ -114,8 +119,11 @@ mod shared;
 mod snapshot;
 mod stop;
 mod sync;
+#[cfg(all(feature = "systemd", target_os = "linux"))]
+mod systemd;
 mod target;
 mod ticket;
+mod trace;
 mod wake;
 mod watch;
 
@@ -137,6 +145,9 @@ pub use installed::RetireError;
 pub use ledger::FileLedger;
 pub use ledger::{LastBeat, Ledger, LedgerError, LedgerKeeper, MemoryLedger};
 pub use merge::Merge;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub use meters::Meters;
 pub use node::Last;
 pub use outcome::{Done, Later, NotNow, Outcome};
 pub use policy::{Flood, Jitter, Missed, OnOverrun, OnReplace, Policy, PolicyError};
@@ -147,6 +158,9 @@ pub use runner::{Roster, Runner, RunnerStopped, Started, Updated};
 pub use shared::Ring;
 pub use snapshot::{Snapshot, TargetSnapshot, TargetState};
 pub use stop::{StopReport, StopTicket};
+#[cfg(all(feature = "systemd", target_os = "linux"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "systemd")))]
+pub use systemd::Feeder;
 pub use target::Target;
 pub use ticket::{Answer, Ticket, Unserved};
 pub use wake::{Refusal, Refused, Rejected, Wake, Woken, WokenAll};

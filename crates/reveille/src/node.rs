@@ -252,6 +252,22 @@ const LASTS: [Last; 10] = [
 ];
 
 impl Last {
+    /// Its name in metrics, traces and status pages; does not change.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ran => "ran",
+            Self::Skipped => "skipped",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+            Self::Panicked => "panicked",
+            Self::Aborted => "aborted",
+            Self::Deferred => "deferred",
+            Self::Cancelled => "cancelled",
+            Self::GaveUp => "gave_up",
+            Self::Overran => "overran",
+        }
+    }
+
     pub(crate) fn to_bits(self) -> u64 {
         self as u64 + 1
     }

@@ -43,6 +43,8 @@ pub struct Snapshot<K> {
 pub struct TargetSnapshot<K> {
     /// Its key.
     pub key: K,
+    /// Its number in traces; another target may have it once this one was removed.
+    pub index: u32,
     /// Whether it waits or runs.
     pub state: TargetState,
     /// When the wake that waits may start, as the driver sees it; else when it is due.
@@ -114,6 +116,7 @@ impl<K: Clone> TargetSnapshot<K> {
         let word = node.word.load();
         let mut snapshot = Self {
             key: node.key.clone(),
+            index: node.index,
             state: TargetState::of(word),
             next_due: word.has_wake().then(|| word.due()),
             next_beat: None,

@@ -10,6 +10,7 @@ use crate::hub::{Key, Reveille};
 use crate::merge::Merge;
 use crate::reasons::Reasons;
 use crate::shared::Shared;
+use crate::trace::tell;
 use reveille_core::Tick;
 use reveille_core::sync::{Arc, AtomicU64, Ordering, PlainU64};
 use std::fmt;
@@ -172,7 +173,17 @@ impl<K: Key, R: Reasons, P: Merge> Lookout<K, R, P> {
         }
         let was_stalled = self.told.as_ref().is_some_and(Health::is_stalled);
         if health.is_stalled() && !was_stalled {
-            self.shared.fault(Place::Stall, format!("stalled: {}", health.names().join(", ")));
+            let concerns = health.names().join(", ");
+            tell!(self.shared, ERROR, "reveille.stall", concerns = &*concerns);
+            self.shared.fault(Place::Stall, format!("stalled: {concerns}"));
+        }
+        if was_stalled && !health.is_stalled() {
+            tell!(
+                self.shared,
+                INFO,
+                "reveille.recovered",
+                stopped = health.condition == Condition::Stopped
+            );
         }
         self.told = Some(health.clone());
         Some(health)
@@ -189,6 +200,7 @@ impl<K: Key, R: Reasons, P: Merge> Lookout<K, R, P> {
             witness.gap_length.store(micros, Ordering::Relaxed);
             witness.gap_until.store(now.as_micros(), Ordering::Relaxed);
             self.shared.tallies.gaps.add(1);
+            tell!(self.shared, WARN, "reveille.time_gap", seconds = length.as_secs_f64());
         }
     }
 

@@ -104,6 +104,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let tallies = &self.shared.tallies;
         let unnoted = self.shared.has_unnoted();
         let (before, verdict) = node.word.join_and_forget(beat_request::<R>(word_due), unnoted);
+        tallies.preempted(verdict);
         match verdict {
             Verdict::Armed => tallies.coalesced(count - 1),
             Verdict::Preempted | Verdict::Coalesced => tallies.coalesced(count),

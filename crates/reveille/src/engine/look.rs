@@ -313,6 +313,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             Verdict::Armed => {}
             Verdict::Preempted | Verdict::Coalesced => self.shared.tallies.coalesced(1),
         }
+        self.shared.tallies.preempted(join.verdict);
         request.take();
         self.shared.discard(poison);
     }

@@ -18,6 +18,7 @@ use crate::fault::Place;
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::reasons::Reasons;
+use crate::trace::tell;
 use reveille_core::{Tick, Urgency};
 use std::collections::BTreeSet;
 
@@ -56,6 +57,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.shared.tallies.rechecks.add(1);
         for &index in before.intersection(&lost) {
             self.shared.tallies.found_by_recheck.add(1);
+            tell!(self.shared, ERROR, "reveille.found_by_recheck", index = index);
             let message = "a target that nobody would have looked at was found".to_owned();
             self.shared.fault(Place::Recheck, message);
             self.serve(index);
