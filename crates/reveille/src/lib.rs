@@ -64,13 +64,14 @@
 //! | P15 bounded | memory grows with targets, not with requests |
 //! | P16 progress | wake by handle, install, dispose and load are lock-free |
 //! | P17 reload | an unchanged cadence keeps its next instant, alone or in a roster |
-//! | P18 tell | every decision is returned or counted; contained panics are reported |
+//! | P18 tell | every decision is returned, counted or traced; panics and stalls are reported |
 //!
 //! # Costs and limits
 //! A wake that coalesces is a fence, a few loads and two counters; one that is published is some
 //! ten atomic operations, and a system call only where the driver would oversleep. Nothing on
 //! the way allocates, but payloads. Awaited wakes allocate, and may wait for a cancel of their
-//! target. Due instants reach 35 years; reasons are eight bits; a hub has at most
+//! target. [`health`](Reveille::health) and the re-check ([`Policy::recheck`]) look at every target.
+//! Due instants reach 35 years; reasons are eight bits; a hub has at most
 //! [`Policy::max_targets`] targets; [`Policy::flood`] remembers at most 1,000 starts of each.
 //!
 //! # Features
