@@ -1,5 +1,6 @@
 //! The counters of a hub, and the law they obey (P12).
 
+use reveille_core::pending::Verdict;
 use reveille_core::sync::{CachePadded, Ordering, PlainU64};
 use std::cell::Cell;
 
@@ -11,6 +12,7 @@ const SHARDS: usize = 32;
 struct Shard {
     accepted: PlainU64,
     coalesced: PlainU64,
+    preempted: PlainU64,
 }
 
 /// Plain relaxed counters: they order nothing, and a model checker does not see them.
@@ -42,6 +44,7 @@ pub(crate) struct Tallies {
     pub(crate) retried: Tally,
     pub(crate) gave_up: Tally,
     pub(crate) beats: Tally,
+    pub(crate) beats_done: Tally,
     pub(crate) missed: Tally,
     pub(crate) installs: Tally,
     pub(crate) stale_disposes: Tally,
@@ -52,6 +55,10 @@ pub(crate) struct Tallies {
     pub(crate) overran: Tally,
     pub(crate) faults: Tally,
     pub(crate) turns: Tally,
+    pub(crate) rechecks: Tally,
+    pub(crate) found_by_recheck: Tally,
+    pub(crate) stalls: Tally,
+    pub(crate) gaps: Tally,
 }
 
 thread_local! {
@@ -105,6 +112,13 @@ impl Tallies {
         }
     }
 
+    /// A request was due sooner than the wake that it found, if it was.
+    pub(crate) fn preempted(&self, verdict: Verdict) {
+        if verdict == Verdict::Preempted {
+            self.shards[shard_of_this_thread()].preempted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn read(&self, pending: u64) -> Counters {
         let sum = |of: fn(&Shard) -> &PlainU64| {
             self.shards.iter().map(|shard| of(shard).load(Ordering::Relaxed)).sum()
@@ -112,6 +126,7 @@ impl Tallies {
         Counters {
             accepted: sum(|shard| &shard.accepted),
             coalesced: sum(|shard| &shard.coalesced),
+            preempted: sum(|shard| &shard.preempted),
             pending,
             started: self.started.get(),
             refused: self.refused.get(),
@@ -119,6 +134,7 @@ impl Tallies {
             retried: self.retried.get(),
             gave_up: self.gave_up.get(),
             beats: self.beats.get(),
+            beats_done: self.beats_done.get(),
             missed: self.missed.get(),
             installs: self.installs.get(),
             stale_disposes: self.stale_disposes.get(),
@@ -129,6 +145,10 @@ impl Tallies {
             overran: self.overran.get(),
             faults: self.faults.get(),
             turns: self.turns.get(),
+            rechecks: self.rechecks.get(),
+            found_by_recheck: self.found_by_recheck.get(),
+            stalls: self.stalls.get(),
+            gaps: self.gaps.get(),
         }
     }
 }
@@ -139,6 +159,7 @@ impl Tallies {
 /// `accepted + retried = started + coalesced + pending + refused + discarded` (P12);
 /// [`is_conserved`](Self::is_conserved) says whether that holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Counters {
     /// Requests: wakes and beats, refused ones too.
@@ -147,6 +168,8 @@ pub struct Counters {
     pub started: u64,
     /// Requests that were served by a wake that waited already.
     pub coalesced: u64,
+    /// Of those, the requests that were due sooner than the wake they found.
+    pub preempted: u64,
     /// Wakes that wait, counted by looking at every target.
     pub pending: u64,
     /// Requests refused: the target was removed, or the hub stopped.
@@ -159,6 +182,8 @@ pub struct Counters {
     pub gave_up: u64,
     /// Beats of all cadences.
     pub beats: u64,
+    /// Runs that stood for beats, and were done.
+    pub beats_done: u64,
     /// Beats that a run stood for beyond its own.
     pub missed: u64,
     /// Handlers installed.
@@ -181,6 +206,15 @@ pub struct Counters {
     pub faults: u64,
     /// Turns of the engine.
     pub turns: u64,
+    /// Re-checks: how often the engine has looked over all targets.
+    pub rechecks: u64,
+    /// Targets that a re-check found twice with something to do that nobody would have done: a defect
+    /// of ours, made up for. 0 in a correct core.
+    pub found_by_recheck: u64,
+    /// Stalls that began, as a [`Watch`](crate::Watch) saw them (P18).
+    pub stalls: u64,
+    /// Time gaps, as a [`Watch`](crate::Watch) saw them (P14).
+    pub gaps: u64,
 }
 
 impl Counters {
@@ -188,5 +222,14 @@ impl Counters {
     pub fn is_conserved(&self) -> bool {
         self.accepted + self.retried
             == self.started + self.coalesced + self.pending + self.refused + self.discarded
+    }
+
+    /// What keeps the law of conservation from holding at the instant of this reading: requests and
+    /// retries that no other term had counted yet, or, below zero, the other way round. 0 at quiescent
+    /// instants.
+    pub fn in_motion(&self) -> i64 {
+        let come = self.accepted.wrapping_add(self.retried);
+        let gone = [self.started, self.coalesced, self.pending, self.refused, self.discarded];
+        come.wrapping_sub(gone.into_iter().fold(0, u64::wrapping_add)).cast_signed()
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What went wrong beside the schedule, which goes on: a panic of user code that was contained, a run
-/// past its limit, a ledger or a thread that could not be had. As the observer of a hub sees it.
+/// past its limit, a ledger or a thread that could not be had; or that it does not go on: a stall. As the observer of a hub sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fault {
@@ -35,6 +35,20 @@ pub enum Place {
     RunLimit,
     /// A worker thread could not be started. Its run was aborted and is tried again.
     Spawn,
+    /// A re-check found a target that had been forgotten: a defect of this library, made up for. No
+    /// panic.
+    Recheck,
+    /// A [`Watch`](crate::Watch) saw the hub stall; the message says why. No panic, and counted as a
+    /// stall.
+    Stall,
+    /// The callback of a watch, or what it called.
+    Watch,
+    /// A subscriber of traces (feature `tracing`).
+    Trace,
+    /// A recorder of metrics (feature `metrics`).
+    Metrics,
+    /// systemd could not be notified (feature `systemd`). No panic.
+    Systemd,
 }
 
 impl fmt::Display for Fault {

@@ -218,7 +218,10 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
         let refusal = loop {
             let target = match self.target(key) {
                 Ok(target) => target,
-                Err(rejected) => break rejected.refusal,
+                Err(rejected) => {
+                    self.shared.tell_refused();
+                    break rejected.refusal;
+                }
             };
             match target.attempt(&wake) {
                 Ok(woken) => {
@@ -245,6 +248,7 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
                 Ok(target) => target,
                 Err(Rejected { refusal, .. }) => {
                     drop(self.shared.tallies.accept()); // a request, and refused
+                    self.shared.tell_refused();
                     return Err(Refused { refusal, payload: wake.payload });
                 }
             };

@@ -29,6 +29,7 @@
 //! | [`Run`], [`Outcome`] | what a handler gets, and what it says |
 //! | [`Policy`] | every limit, with its default |
 //! | [`Counters`], [`Snapshot`] | what happened, and how things are |
+//! | [`Health`], [`Watch`] | whether it keeps its promises, asked for or told |
 //! | [`Ledger`] | last beats, kept across restarts |
 //! | [`Engine`], [`ManualClock`] | driving a hub by hand, for tests on virtual time |
 //!
@@ -63,13 +64,14 @@
 //! | P15 bounded | memory grows with targets, not with requests |
 //! | P16 progress | wake by handle, install, dispose and load are lock-free |
 //! | P17 reload | an unchanged cadence keeps its next instant, alone or in a roster |
-//! | P18 tell | every decision is returned or counted; contained panics are reported |
+//! | P18 tell | every decision is returned, counted or traced; panics and stalls are reported |
 //!
 //! # Costs and limits
 //! A wake that coalesces is a fence, a few loads and two counters; one that is published is some
 //! ten atomic operations, and a system call only where the driver would oversleep. Nothing on
 //! the way allocates, but payloads. Awaited wakes allocate, and may wait for a cancel of their
-//! target. Due instants reach 35 years; reasons are eight bits; a hub has at most
+//! target. [`health`](Reveille::health) and the re-check ([`Policy::recheck`]) look at every target.
+//! Due instants reach 35 years; reasons are eight bits; a hub has at most
 //! [`Policy::max_targets`] targets; [`Policy::flood`] remembers at most 1,000 starts of each.
 //!
 //! # Features
@@ -78,6 +80,10 @@
 //! | | |
 //! | --- | --- |
 //! | `calendar` | active hours, `Hours`, in the civil time of a zone; brings `jiff` |
+//! | `metrics` | `Meters`: counters, gauges and histograms for a recorder of the `metrics` facade |
+//! | `serde` | `Snapshot`, `Health` and what is in them can be serialised |
+//! | `systemd` | `Feeder`: READY, and a watchdog fed by beats that were done; Linux; brings `sd-notify` |
+//! | `tracing` | spans and events with stable names |
 //! | `ledger` | `FileLedger`, a ledger in a file; brings `serde`, `serde_json`, `tempfile`, `crc32fast` |
 //!
 //! # Panics
@@ -90,12 +96,16 @@ mod counters;
 mod driver;
 mod engine;
 mod fault;
+mod health;
+mod history;
 #[cfg(feature = "calendar")]
 mod hours;
 mod hub;
 mod installed;
 mod ledger;
 mod merge;
+#[cfg(feature = "metrics")]
+mod meters;
 mod node;
 mod outcome;
 mod policy;
@@ -103,14 +113,20 @@ mod reasons;
 mod registry;
 mod run;
 mod runner;
+#[cfg(feature = "serde")]
+mod serial;
 mod setting;
 mod shared;
 mod snapshot;
 mod stop;
 mod sync;
+#[cfg(all(feature = "systemd", target_os = "linux"))]
+mod systemd;
 mod target;
 mod ticket;
+mod trace;
 mod wake;
+mod watch;
 
 pub use cadence::{Cadence, ZeroPeriod};
 pub use clock::{Clock, ManualClock, MonotonicClock};
@@ -118,6 +134,8 @@ pub use counters::Counters;
 pub use driver::thread::{DriveError, Driver};
 pub use engine::{AlreadyDriven, Engine};
 pub use fault::{Fault, Place};
+pub use health::{Concern, Condition, Health};
+pub use history::History;
 #[cfg(feature = "calendar")]
 #[cfg_attr(docsrs, doc(cfg(feature = "calendar")))]
 pub use hours::{Hours, HoursError};
@@ -128,6 +146,9 @@ pub use installed::RetireError;
 pub use ledger::FileLedger;
 pub use ledger::{LastBeat, Ledger, LedgerError, LedgerKeeper, MemoryLedger};
 pub use merge::Merge;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub use meters::Meters;
 pub use node::Last;
 pub use outcome::{Done, Later, NotNow, Outcome};
 pub use policy::{Flood, Jitter, Missed, OnOverrun, OnReplace, Policy, PolicyError};
@@ -138,9 +159,13 @@ pub use runner::{Roster, Runner, RunnerStopped, Started, Updated};
 pub use shared::Ring;
 pub use snapshot::{Snapshot, TargetSnapshot, TargetState};
 pub use stop::{StopReport, StopTicket};
+#[cfg(all(feature = "systemd", target_os = "linux"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "systemd")))]
+pub use systemd::Feeder;
 pub use target::Target;
 pub use ticket::{Answer, Ticket, Unserved};
 pub use wake::{Refusal, Refused, Rejected, Wake, Woken, WokenAll};
+pub use watch::{Lookout, Watch, WatchPolicy};
 
 /// The README's examples, compiled and run.
 #[cfg(doctest)]

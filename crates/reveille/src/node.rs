@@ -65,12 +65,16 @@ pub(crate) struct Vitals {
     pub(crate) ended_at: PlainU64,
     /// How it ended: a [`Last`](crate::Last) as a number, 0 for not at all.
     pub(crate) last: PlainU64,
+    /// How the last runs ended: a [`History`](crate::History).
+    pub(crate) history: PlainU64,
     /// Runs of the wake that waits or runs, so far.
     pub(crate) attempts: PlainU64,
     /// Beats that runs stood for beyond their own, ever.
     pub(crate) missed: PlainU64,
     /// The last beat whose run was done; a tick, never without one.
     pub(crate) served_beat: PlainU64,
+    /// The first beat of which no run was done yet; a tick, never without one.
+    pub(crate) unserved_since: PlainU64,
     /// Runs started, ever.
     pub(crate) runs: PlainU64,
     /// Beats, ever.
@@ -95,6 +99,7 @@ impl<K, P> Extras<K, P> {
         show(&vitals.next_beat, Tick::NEVER.as_micros());
         show(&vitals.running_since, Tick::NEVER.as_micros());
         show(&vitals.served_beat, Tick::NEVER.as_micros());
+        show(&vitals.unserved_since, Tick::NEVER.as_micros());
         Self {
             setting: SettingCell::new(),
             payload: ArcSwapOption::empty(),
@@ -211,6 +216,7 @@ fn merged<P: Merge>(earlier: &P, later: &P) -> P {
 
 /// How the last run of a target ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Last {
     /// It ran.
@@ -249,6 +255,22 @@ const LASTS: [Last; 10] = [
 ];
 
 impl Last {
+    /// Its name in metrics, traces and status pages; does not change.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ran => "ran",
+            Self::Skipped => "skipped",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+            Self::Panicked => "panicked",
+            Self::Aborted => "aborted",
+            Self::Deferred => "deferred",
+            Self::Cancelled => "cancelled",
+            Self::GaveUp => "gave_up",
+            Self::Overran => "overran",
+        }
+    }
+
     pub(crate) fn to_bits(self) -> u64 {
         self as u64 + 1
     }

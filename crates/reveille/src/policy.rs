@@ -1,3 +1,4 @@
+use crate::watch::WatchPolicy;
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -104,8 +105,14 @@ pub struct Policy {
     /// The longest sleep of a driver, and so the longest time until a suspend is noticed
     /// (P14). At least 1 ms. Default 10 s.
     pub max_sleep: Duration,
+    /// How often the engine looks over all targets for something that was forgotten: insurance, O(targets)
+    /// each time. It goes along with turns, so that a driver that sleeps does it no sooner than
+    /// `max_sleep`. At least 1 ms. Default 10 s.
+    pub recheck: Duration,
     /// Targets at once; costs 1/8 byte each. Default 2^20.
     pub max_targets: NonZeroU32,
+    /// From when on something is called late, by [`Reveille::health`](crate::Reveille::health).
+    pub watch: WatchPolicy,
 }
 
 /// Starts that a target remembers at most.
@@ -145,7 +152,9 @@ impl Default for Policy {
             run_limit: Some(Duration::from_secs(600)),
             on_overrun: OnOverrun::Report,
             max_sleep: Duration::from_secs(10),
+            recheck: Duration::from_secs(10),
             max_targets: count(1 << 20),
+            watch: WatchPolicy::default(),
         }
     }
 }
@@ -165,8 +174,14 @@ impl Policy {
         if self.max_sleep < Duration::from_millis(1) {
             return Err(PolicyError::MaxSleep(self.max_sleep));
         }
+        if self.recheck < Duration::from_millis(1) {
+            return Err(PolicyError::Recheck(self.recheck));
+        }
         if self.run_limit == Some(Duration::ZERO) {
             return Err(PolicyError::RunLimit);
+        }
+        if let Some(name) = self.watch.unsound() {
+            return Err(PolicyError::Watch(name));
         }
         if let Some(Flood { starts, within }) = self.flood
             && (within.is_zero() || starts.get() > MAX_FLOOD)
@@ -197,12 +212,16 @@ pub enum PolicyError {
     RetryAfter(Duration),
     /// `max_sleep` is below 1 ms: the driver would spin (P11).
     MaxSleep(Duration),
+    /// `recheck` is below 1 ms: it would be all that the driver does.
+    Recheck(Duration),
     /// `run_limit` is zero: every run would be past it.
     RunLimit,
     /// `flood` has a window of zero, or more than 1,000 starts to remember for each target.
     Flood(NonZeroU32, Duration),
     /// `hub_flood` has a window of zero, or more than 1,000,000 starts to remember.
     HubFlood(NonZeroU32, Duration),
+    /// This threshold of the watch is below 1 ms: everything would be late, or the watch would spin.
+    Watch(&'static str),
 }
 
 impl fmt::Display for PolicyError {
@@ -219,6 +238,8 @@ impl fmt::Display for PolicyError {
                 "hub_flood must be at most {MAX_HUB_FLOOD} starts in more than 0 s, \
                  not {starts} in {within:?}"
             ),
+            Self::Recheck(got) => write!(f, "recheck must be at least 1 ms, not {got:?}"),
+            Self::Watch(name) => write!(f, "{name} must be at least 1 ms"),
             Self::RunLimit => f.write_str("run_limit must not be zero; use None for no limit"),
         }
     }
@@ -248,6 +269,7 @@ mod tests {
         let zero = Duration::ZERO;
         assert!(refused(Policy { retry_after: zero, ..Policy::default() }).contains("retry_after"));
         assert!(refused(Policy { max_sleep: zero, ..Policy::default() }).contains("max_sleep"));
+        assert!(refused(Policy { recheck: zero, ..Policy::default() }).contains("recheck"));
         let limit = Policy { run_limit: Some(zero), ..Policy::default() };
         assert!(refused(limit).contains("run_limit"));
         let flood = |starts, within| Some(Flood { starts: count(starts), within });
@@ -259,6 +281,9 @@ mod tests {
         }
         let most = flood(1_000_000, Duration::from_micros(1));
         assert_eq!(Policy { hub_flood: most, ..Policy::default() }.validate(), Ok(()));
+        let mut policy = Policy::default();
+        policy.watch.every = zero;
+        assert!(refused(policy).contains("watch.every"));
         assert_eq!(Policy::default().validate(), Ok(()));
     }
 }

@@ -183,12 +183,33 @@ impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
             runs: Arc::as_ptr(&installed.runs).addr(),
             target: Arc::as_ptr(&self.node).addr(),
         });
-        let outcome = crate::fault::contain(|| installed.handler.run(&self));
+        let outcome = crate::fault::contain(|| {
+            #[cfg(feature = "tracing")]
+            let _span = self.span().entered();
+            installed.handler.run(&self)
+        });
         drop(inside);
         match outcome {
             Ok(outcome) => self.finish(outcome),
             Err(message) => self.panicked(message),
         }
+    }
+
+    /// The span of this run, `reveille.run`, for drivers that call the handler themselves;
+    /// [`execute`](Self::execute) enters it.
+    #[cfg(feature = "tracing")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
+    pub fn span(&self) -> tracing::Span {
+        tracing::info_span!(
+            target: "reveille",
+            "reveille.run",
+            index = self.node.index,
+            generation = self.generation().get(),
+            attempt = self.facts.attempt,
+            reasons = self.facts.reasons,
+            urgency = tracing::field::debug(self.facts.urgency),
+            beats = self.facts.beats,
+        )
     }
 
     /// Ends the run with `outcome`, for drivers that call the handler themselves.

@@ -22,6 +22,7 @@
 use crate::cadence::{Cadence, Grid};
 use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, Ordering};
 use reveille_core::{Generation, Tick};
+use std::time::Duration;
 
 /// A cadence, as it is wanted of one target.
 #[derive(Clone, Debug)]
@@ -142,6 +143,19 @@ impl SettingCell {
         let latest = self.0.load();
         let latest = latest.as_ref()?;
         (!known.is_some_and(|known| Arc::ptr_eq(known, latest))).then(|| Arc::clone(latest))
+    }
+
+    /// Whether the latest setting is not `known`, and wants something of the driver.
+    pub(crate) fn is_unheard(&self, known: Option<&Arc<Setting>>) -> bool {
+        // One that changed only the owner of a cadence in force is told to nobody.
+        self.news(known).is_some_and(|setting| setting.obeyed.load(Ordering::Acquire) == 0)
+    }
+
+    /// The period of the cadence that is wanted, if one is.
+    pub(crate) fn period(&self) -> Option<Duration> {
+        let setting = self.0.load();
+        let wanted = setting.as_ref()?.wanted.as_ref()?;
+        Some(Duration::from_micros(wanted.grid.period))
     }
 
     /// Who owns the cadence; [`Generation::NONE`] for nobody.

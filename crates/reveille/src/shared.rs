@@ -3,6 +3,7 @@
 use crate::clock::{Clock, unix_micros};
 use crate::counters::Tallies;
 use crate::fault::{Fault, Observer, Place, contain};
+use crate::health::Witness;
 use crate::hub::Key;
 use crate::installed::Installed;
 use crate::merge::Merge;
@@ -13,6 +14,7 @@ use crate::registry::Registry;
 use crate::stop::{InFlight, StopCell, StopTicket};
 use crate::sync::{Mutex, MutexGuard};
 use crate::ticket::Unserved;
+use crate::trace::{tell, tell_wake};
 use crate::{engine, run};
 use reveille_core::gate::Gate;
 use reveille_core::pending::{Request, Verdict};
@@ -44,6 +46,11 @@ pub(crate) struct Shared<K: Key, R: Reasons, P: Merge> {
     pub(crate) policy: Policy,
     pub(crate) clock: Box<dyn Clock>,
     observer: Option<Observer>,
+    /// What the driver records as it goes, once somebody has asked for it.
+    #[cfg(feature = "metrics")]
+    pub(crate) histograms: ArcSwapOption<crate::meters::Histograms>,
+    /// What those who ask for the hub's health leave behind.
+    pub(crate) witness: CachePadded<Witness>,
     pub(crate) stop: Arc<StopCell>,
     /// Set once a stop waits for no run any more.
     abandoned: AtomicU64,
@@ -96,6 +103,9 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
             policy,
             clock,
             observer,
+            #[cfg(feature = "metrics")]
+            histograms: ArcSwapOption::empty(),
+            witness: CachePadded::default(),
             stop: Arc::default(),
             abandoned: AtomicU64::new(0),
             handles: AtomicU64::new(1),
@@ -120,6 +130,46 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
             self.publish(node.index, request.due);
         }
         join.verdict
+    }
+
+    /// Traces what became of a wake. Empty without the feature.
+    #[cfg_attr(not(feature = "tracing"), inline(always), expect(clippy::unused_self))]
+    pub(crate) fn tell_wake(&self, node: &Node<K, P>, verdict: Verdict, due: Tick) {
+        let _ = (node, due);
+        match verdict {
+            Verdict::Armed => {
+                tell_wake!(DEBUG, node.index, "armed", due);
+            }
+            Verdict::Preempted => {
+                tell_wake!(DEBUG, node.index, "preempted", due);
+            }
+            Verdict::Coalesced => {
+                tell_wake!(TRACE, node.index, "coalesced", due);
+            }
+            Verdict::Refused => {
+                tell_wake!(DEBUG, node.index, "refused", due);
+            }
+        }
+    }
+
+    /// Traces that a wake was refused for which there is no target. Empty without the feature.
+    #[cfg_attr(not(feature = "tracing"), inline(always))]
+    #[expect(clippy::unused_self, reason = "as `tell_wake` is called")]
+    pub(crate) fn tell_refused(&self) {
+        #[cfg(feature = "tracing")]
+        tracing::event!(
+            name: "reveille.wake",
+            target: "reveille",
+            tracing::Level::DEBUG,
+            verdict = "refused"
+        );
+    }
+
+    /// A subscriber panicked.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn untold(&self, message: String) {
+        self.tallies.faults.add(1);
+        self.report(Place::Trace, message);
     }
 
     /// Ready bit, deadline slot, bell: what everyone owes who leaves news behind.
@@ -171,13 +221,33 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
     pub(crate) fn fault(&self, place: Place, message: String) {
         match place {
             Place::Handler => self.tallies.panics.add(1),
-            Place::RunLimit => {} // counted as overran
+            Place::RunLimit | Place::Recheck => {} // counted where they are found
+            Place::Stall => self.tallies.stalls.add(1),
             _ => self.tallies.faults.add(1),
         }
+        tell!(
+            self,
+            WARN,
+            "reveille.fault",
+            place = tracing::field::debug(place),
+            message = &*message
+        );
+        self.report(place, message);
+    }
+
+    fn report(&self, place: Place, message: String) {
         if let Some(observer) = &self.observer
             && contain(|| observer(&Fault { place, message })).is_err()
         {
             self.tallies.faults.add(1);
+        }
+    }
+
+    /// What a recorder of metrics made of a figure.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn note_recording(&self, recording: Result<(), String>) {
+        if let Err(message) = recording {
+            self.fault(Place::Metrics, message);
         }
     }
 
@@ -219,6 +289,14 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
         }
         self.demand_turn();
         self.discard(handler);
+        tell!(
+            self,
+            INFO,
+            "reveille.stop",
+            discarded = discarded,
+            in_flight = found.in_flight(),
+            drains = drain.is_some(),
+        );
     }
 
     /// Closes one target for good; what waited is counted as discarded, and returned.
@@ -293,7 +371,37 @@ impl<K: Key, R: Reasons, P: Merge> Owner for Shared<K, R, P> {
             Change::Disposed(Disposal::Superseded) => self.tallies.stale_disposes.add(1),
             _ => {}
         }
+        self.tell_change(change, replaced.as_ref());
         self.discard(replaced);
+    }
+}
+
+impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
+    /// Traces what became of the handler slot. Empty without the feature.
+    #[cfg_attr(not(feature = "tracing"), inline(always), expect(clippy::unused_self))]
+    fn tell_change(&self, change: Change, replaced: Option<&Replaced<Installed<K, R, P>>>) {
+        let replaced = replaced.filter(|entry| entry.handler().is_some());
+        let replaced = replaced.map(|entry| entry.generation().get());
+        match (change, replaced) {
+            (Change::Installed(new), Some(replaced)) => {
+                let generation = new.get();
+                let _ = (generation, replaced);
+                tell!(self, INFO, "reveille.replace", generation = generation, replaced = replaced);
+            }
+            (Change::Installed(new), None) => {
+                let generation = new.get();
+                let _ = generation;
+                tell!(self, INFO, "reveille.install", generation = generation);
+            }
+            (Change::Disposed(Disposal::Removed), Some(generation)) => {
+                let _ = generation;
+                tell!(self, INFO, "reveille.dispose", generation = generation, stale = false);
+            }
+            (Change::Disposed(Disposal::Superseded), _) => {
+                tell!(self, INFO, "reveille.dispose", stale = true);
+            }
+            _ => {}
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 use crate::counters::Counters;
+use crate::history::History;
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::node::{Last, Node};
@@ -10,17 +11,22 @@ use reveille_core::{Generation, Tick};
 
 /// The state of a hub. Each figure is current for itself; together they may be torn.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Snapshot<K> {
     /// When it was taken, on the hub's clock.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::tick"))]
     pub at: Tick,
     /// The instant of the driver's last turn.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::tick"))]
     pub last_turn: Tick,
     /// The generation of the handler that is installed, if one is.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::maybe_generation"))]
     pub handler: Option<Generation>,
     /// Runs in flight.
     pub in_flight: u64,
     /// The run in flight that started first: whose, and when.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::run"))]
     pub longest_run: Option<(K, Tick)>,
     /// Whether the hub has stopped.
     pub stopped: bool,
@@ -32,21 +38,31 @@ pub struct Snapshot<K> {
 
 /// The state of one target.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct TargetSnapshot<K> {
     /// Its key.
     pub key: K,
+    /// Its number in traces; another target may have it once this one was removed.
+    pub index: u32,
     /// Whether it waits or runs.
     pub state: TargetState,
     /// When the wake that waits may start, as the driver sees it; else when it is due.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::maybe_tick"))]
     pub next_due: Option<Tick>,
     /// When it beats next, if it has a cadence.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::maybe_tick"))]
     pub next_beat: Option<Tick>,
     /// The runner that owns its cadence, by the generation of its handler.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::maybe_generation"))]
     pub owner: Option<Generation>,
     /// How its last run ended, and when.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::last"))]
     pub last: Option<(Last, Tick)>,
+    /// How its last runs ended, newest first.
+    pub history: History,
     /// When the run in flight started.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::maybe_tick"))]
     pub running_since: Option<Tick>,
     /// Whether that run has passed its limit.
     pub overran: bool,
@@ -64,6 +80,7 @@ pub struct TargetSnapshot<K> {
 
 /// What a target does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum TargetState {
     /// Nothing waits, nothing runs.
     Idle,
@@ -99,11 +116,13 @@ impl<K: Clone> TargetSnapshot<K> {
         let word = node.word.load();
         let mut snapshot = Self {
             key: node.key.clone(),
+            index: node.index,
             state: TargetState::of(word),
             next_due: word.has_wake().then(|| word.due()),
             next_beat: None,
             owner: None,
             last: None,
+            history: History::default(),
             running_since: None,
             overran: false,
             poisoned: false,
@@ -123,6 +142,7 @@ impl<K: Clone> TargetSnapshot<K> {
             snapshot.owner = Some(extras.setting.owner()).filter(|&g| g != Generation::NONE);
             let ended_at = Tick::from_micros(read(&vitals.ended_at));
             snapshot.last = Last::from_bits(read(&vitals.last)).map(|last| (last, ended_at));
+            snapshot.history = History::from_bits(read(&vitals.history));
             snapshot.running_since = tick(&vitals.running_since);
             snapshot.overran = read(&vitals.overran) == 1;
             snapshot.poisoned = extras.is_poisoned();

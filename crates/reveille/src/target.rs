@@ -83,6 +83,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         }
         match join.verdict {
             Verdict::Refused => {
+                self.shared.tell_wake(&self.node, join.verdict, due);
                 // Put in behind the closer's back, maybe: nobody else will take it out.
                 extras.tickets.take().end(Err(self.shared.unserved()));
                 return Err(refused(self.refusal(), wake));
@@ -90,6 +91,8 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
             Verdict::Armed => {}
             Verdict::Preempted | Verdict::Coalesced => self.shared.tallies.coalesced(1),
         }
+        self.shared.tallies.preempted(join.verdict);
+        self.shared.tell_wake(&self.node, join.verdict, due);
         request.take();
         let was_vacant = self.shared.slot.load().handler().is_none();
         Ok(Ticket::new(batch, Arc::as_ptr(&self.node).addr(), was_vacant))
@@ -108,17 +111,21 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
                 let at_least = request(self.shared.last_turn() + delay);
                 if !self.shared.has_unnoted() && self.node.word.coalesces(at_least) {
                     self.shared.tallies.coalesced(1);
+                    self.shared.tell_wake(&self.node, Verdict::Coalesced, at_least.due);
                     return Ok(Woken::Coalesced);
                 }
                 self.shared.now() + delay
             }
         };
-        let woken = match self.shared.wake(&self.node, request(due)) {
+        let verdict = self.shared.wake(&self.node, request(due));
+        self.shared.tell_wake(&self.node, verdict, due);
+        let woken = match verdict {
             Verdict::Armed => return Ok(Woken::Armed),
             Verdict::Preempted => Woken::Preempted,
             Verdict::Coalesced => Woken::Coalesced,
             Verdict::Refused => return Err(self.refusal()),
         };
+        self.shared.tallies.preempted(verdict);
         self.shared.tallies.coalesced(1);
         Ok(woken)
     }
@@ -127,6 +134,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     fn add_payload(&self, wake: &Wake<R, P>) -> Result<(), Refusal> {
         let Some(payload) = &wake.payload else { return Ok(()) };
         if self.is_removed() {
+            self.shared.tell_wake(&self.node, Verdict::Refused, Tick::NOW);
             return Err(self.refusal());
         }
         self.node.extras_or_new().add_payload(payload);
@@ -290,6 +298,8 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         if join.publish {
             self.shared.publish(self.node.index, due);
         }
+        self.shared.tallies.preempted(join.verdict);
+        self.shared.tell_wake(&self.node, join.verdict, due);
         let woken = match join.verdict {
             Verdict::Refused => return refused(self.refusal(), wake.payload),
             Verdict::Armed => Woken::Armed,

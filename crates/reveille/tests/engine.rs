@@ -224,7 +224,7 @@ fn a_run_past_its_limit_gives_up_its_place() {
 fn a_key_made_again_and_again_costs_nothing() {
     let clock = ManualClock::new();
     let builder = Builder::new().clock(clock.clone());
-    let few = std::num::NonZeroU32::MIN.saturating_add(3);
+    let few = NonZeroU32::MIN.saturating_add(3);
     let hub: Hub = builder.policy(|p| p.max_targets = few).build().unwrap();
     hub.install(|_| ()).unwrap().keep();
     let engine = hub.engine().unwrap();

@@ -89,7 +89,11 @@ impl Service {
         let clock = ManualClock::new();
         let hub: Hub = Builder::new()
             .clock(clock.clone())
-            .policy(|policy| policy.max_active = std::num::NonZeroUsize::MAX)
+            .policy(|policy| {
+                policy.max_active = std::num::NonZeroUsize::MAX;
+                // Each looks at all targets; 88,000 of them in ten years.
+                policy.recheck = Duration::from_secs(3_600);
+            })
             .build()
             .map_err(|error| error.to_string())?;
         let engine = hub.engine().map_err(|error| error.to_string())?;
@@ -174,6 +178,9 @@ impl Service {
             beats += heart.beats;
         }
         let counters = self.hub.counters();
+        if counters.found_by_recheck > 0 || counters.rechecks == 0 {
+            return Err(format!("P18: forgotten, and found: {counters:?}"));
+        }
         if !counters.is_conserved() || counters.beats != beats || counters.installs <= length.hours
         {
             return Err(format!("P12: {beats} beats seen, counted {counters:?}"));

@@ -51,8 +51,8 @@ laws! {
         "there are at most two targets for each name, and unless missed=burst at most one wake \
          each";
     Reload = "law-reload" [17] "setting the cadence that is in force keeps its next instant";
-    Told = "law-told" [18] "a wake is counted once as accepted, once as refused if it is, and no \
-                        counter but `pending` ever shrinks";
+    Told = "law-told" [18] "a wake is counted once as accepted, once as refused if it is, no \
+                        counter but `pending` ever shrinks, and no re-check finds anything";
 }
 
 /// How often each law was checked, in the order of [`LAWS`].
@@ -234,6 +234,7 @@ impl Watched {
             Action::Wallclock { .. } => {
                 let mut expected = before.counters;
                 expected.turns = counters.turns;
+                expected.rechecks = counters.rechecks;
                 let same = expected == counters
                     && beats_of(&before) == beats_of(&after)
                     && before.at == after.at;
@@ -366,6 +367,9 @@ impl Watched {
         let counters = after.counters;
         self.look_at_events();
         self.check(Id::Conserved, counters.is_conserved(), || format!("{counters:?}"));
+        self.check(Id::Told, counters.found_by_recheck == 0, || {
+            format!("forgotten, and found by a re-check: {counters:?}")
+        });
         self.check(Id::Told, only_grow(&before.counters, &counters), || {
             format!("{counters:?} after {:?}", before.counters)
         });

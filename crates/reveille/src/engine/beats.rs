@@ -21,6 +21,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let from = instant(detail.cadence);
         detail.cadence = beating;
         show(&detail.extras.vitals.next_beat, instant(beating).as_micros());
+        if beating.is_none() {
+            show(&detail.extras.vitals.unserved_since, Tick::NEVER.as_micros());
+        }
         self.state.beats.set(entry, from, instant(beating));
     }
 
@@ -99,6 +102,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let tallies = &self.shared.tallies;
         let unnoted = self.shared.has_unnoted();
         let (before, verdict) = node.word.join_and_forget(beat_request::<R>(word_due), unnoted);
+        tallies.preempted(verdict);
         match verdict {
             Verdict::Armed => tallies.coalesced(count - 1),
             Verdict::Preempted | Verdict::Coalesced => tallies.coalesced(count),
@@ -111,6 +115,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if let Some(detail) = self.detail(index) {
             detail.beats += count;
             detail.last_beat = Some(last);
+            detail.note_unserved(due.min(last));
             detail.due.add(now, due); // also where the word took it in without a change
         }
         true

@@ -3,18 +3,23 @@
 use super::Engine;
 use super::record::{Detail, InFlight, Poison};
 use crate::fault::{Place, contain};
+use crate::history::History;
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::node::{Last, show};
 use crate::outcome::Done;
 use crate::policy::{Jitter, Policy};
 use crate::reasons::Reasons;
+#[cfg(feature = "tracing")]
+use crate::shared::Shared;
 use crate::ticket::Unserved;
+#[cfg(feature = "tracing")]
+use crate::trace::tell;
 use fastrand::Rng;
 use reveille_core::Tick;
 use reveille_core::Urgency;
 use reveille_core::completion::Ending;
-use reveille_core::sync::Arc;
+use reveille_core::sync::{Arc, Ordering};
 use std::time::Duration;
 
 /// What becomes of the wake that a run served.
@@ -72,6 +77,10 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         match fate {
             Fate::Served => {
                 detail.poisoned = None;
+                detail.note_served(run.beats);
+                if run.beats > 0 {
+                    shared.tallies.beats_done.add_alone(1);
+                }
                 if let Some(beat) = run.last_beat {
                     show(&detail.extras.vitals.served_beat, beat.as_micros());
                 }
@@ -83,13 +92,25 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             _ => {}
         }
         show(&detail.extras.vitals.poisoned, u64::from(detail.poisoned.is_some()));
+        #[cfg(feature = "metrics")]
+        let started = detail.extras.vitals.running_since.load(Ordering::Relaxed);
         show(&detail.extras.vitals.running_since, Tick::NEVER.as_micros());
         show(&detail.extras.vitals.overran, 0);
         let last = if matches!(fate, Fate::GivenUp) { Last::GaveUp } else { Last::from(ending) };
         show(&detail.extras.vitals.last, last.to_bits());
+        let history = &detail.extras.vitals.history;
+        let history_now = History::from_bits(history.load(Ordering::Relaxed)).and(last);
+        show(history, history_now.to_bits());
         show(&detail.extras.vitals.ended_at, now.as_micros());
         show(&detail.extras.vitals.attempts, u64::from(detail.hold.attempt));
         let window = shared.policy.coalesce;
+        #[cfg(feature = "tracing")]
+        tell_outcome(&shared, detail, index, last, &fate);
+        #[cfg(feature = "metrics")]
+        if let Some(histograms) = &*shared.histograms.load() {
+            let since = Tick::from_micros(started);
+            shared.note_recording(contain(|| histograms.ended(now, since)));
+        }
         if !run.tickets.is_empty() {
             let _ = detail.extras.running.take();
         }
@@ -283,6 +304,33 @@ fn judge<K, P>(
             }
             (hold.failures, hold.attempt) = (0, 0);
             Fate::GivenUp
+        }
+    }
+}
+
+/// Traces how a run ended, and what becomes of its wake.
+#[cfg(feature = "tracing")]
+fn tell_outcome<K: Key, R: Reasons, P: Merge>(
+    shared: &Shared<K, R, P>,
+    detail: &Detail<K, P>,
+    index: u32,
+    last: Last,
+    fate: &Fate,
+) {
+    let (attempt, outcome) = (detail.hold.attempt, last.name());
+    tell!(shared, DEBUG, "reveille.outcome", index = index, outcome = outcome);
+    match fate {
+        Fate::Served => {}
+        Fate::GivenUp => {
+            tell!(shared, WARN, "reveille.give_up", index = index, outcome = outcome);
+        }
+        _ if last == Last::Deferred => {
+            let not_before = detail.hold.not_before.unwrap_or(Tick::NOW).as_micros();
+            tell!(shared, DEBUG, "reveille.deferral", index = index, not_before = not_before);
+        }
+        _ => {
+            let floor = detail.hold.floor.as_micros();
+            tell!(shared, DEBUG, "reveille.retry", index = index, attempt = attempt, floor = floor);
         }
     }
 }

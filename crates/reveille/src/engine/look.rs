@@ -48,6 +48,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         }
         let entry = Guard::into_inner(entry);
         let generation = entry.generation();
+        let vacant = entry.handler().is_none();
+        let vacant_since = if vacant { self.state.now } else { Tick::NEVER };
+        show(&self.shared.witness.vacant_since, vacant_since.as_micros());
         if self.handler().is_none() {
             self.state.handler_since = self.state.now;
         }
@@ -126,6 +129,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     pub(super) fn look(&mut self, index: usize) {
         let Ok(index) = u32::try_from(index) else { return };
         let Some(node) = self.node(index) else { return };
+        self.state.recheck.looked_at(index);
         self.obey(index);
         loop {
             let word = node.word.load();
@@ -311,6 +315,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             Verdict::Armed => {}
             Verdict::Preempted | Verdict::Coalesced => self.shared.tallies.coalesced(1),
         }
+        self.shared.tallies.preempted(join.verdict);
         request.take();
         self.shared.discard(poison);
     }
@@ -322,6 +327,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         detail.forget_wake();
         detail.owed.clear();
         if !word.is_running() {
+            show(&detail.extras.vitals.unserved_since, Tick::NEVER.as_micros());
             detail.hold.attempt = 0;
             show(&detail.extras.vitals.attempts, 0);
         }

@@ -21,17 +21,19 @@
 //! | `beats`, `instants` | cadences |
 //! | `start` | which run starts next |
 //! | `finish` | what an outcome means: the three classes, floors, backoff, giving up |
+//! | `recheck` | whether anything was forgotten after all |
 //! | `record`, `timers` | what is remembered |
 
 mod beats;
 mod finish;
 mod instants;
 mod look;
+mod recheck;
 mod record;
 mod start;
 mod timers;
 
-use crate::fault::Place;
+use crate::fault::{Place, contain};
 use crate::hub::Key;
 use crate::installed::HeldEntry;
 use crate::merge::Merge;
@@ -39,6 +41,7 @@ use crate::node::{Node, show};
 use crate::reasons::Reasons;
 use crate::shared::{Ring, Shared, lock};
 use fastrand::Rng;
+use recheck::Recheck;
 use record::{Detail, Record};
 use reveille_core::sync::{Arc, Ordering};
 use reveille_core::{Generation, Tick};
@@ -101,6 +104,7 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     now: Tick,
     stopped: bool,
     news: Vec<usize>,
+    recheck: Recheck,
 }
 
 impl<K: Key, R: Reasons, P: Merge> State<K, R, P> {
@@ -149,6 +153,7 @@ impl<K: Key, R: Reasons, P: Merge> Default for State<K, R, P> {
             now: Tick::NOW,
             stopped: false,
             news: Vec::new(),
+            recheck: Recheck::default(),
         }
     }
 }
@@ -186,8 +191,14 @@ pub struct Engine<K: Key = String, R: Reasons = (), P: Merge = ()> {
 
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     pub(crate) fn attach(shared: &Arc<Shared<K, R, P>>) -> Result<Self, AlreadyDriven> {
-        match std::mem::replace(&mut *lock(&shared.seat), Seat::Taken) {
-            Seat::Free(state) => Ok(Self { shared: Arc::clone(shared), state }),
+        let found = std::mem::replace(&mut *lock(&shared.seat), Seat::Taken);
+        match found {
+            Seat::Free(state) => {
+                // For who asks whether the driver is late: before it came it was not.
+                let now = contain(|| shared.now()).unwrap_or(state.now);
+                show(&shared.witness.driven_since, now.as_micros());
+                Ok(Self { shared: Arc::clone(shared), state })
+            }
             Seat::Taken => Err(AlreadyDriven),
         }
     }
@@ -207,6 +218,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.note_wall();
         self.beat_what_is_due();
         self.pass_limits();
+        self.recheck();
     }
 
     /// A turn without beats: all that was asked for up to here is taken in as asked for at `now`.

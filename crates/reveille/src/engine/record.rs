@@ -5,13 +5,13 @@ use crate::cadence::Grid;
 use crate::fault::contain;
 use crate::installed::Runs;
 use crate::merge::Merge;
-use crate::node::{Extras, Node};
+use crate::node::{Extras, Node, show};
 use crate::policy::{Flood, Policy};
 use crate::setting::Setting;
 use crate::ticket::Taken as Awaited;
 use reveille_core::completion::RunNumber;
 use reveille_core::pending::Taken;
-use reveille_core::sync::Arc;
+use reveille_core::sync::{Arc, Ordering};
 use reveille_core::{Generation, Tick, Urgency};
 use std::collections::VecDeque;
 
@@ -132,6 +132,25 @@ impl<K, P> Detail<K, P> {
                 self.starts.pop_front();
             }
             self.starts.push_back(now);
+        }
+    }
+
+    /// A beat at `since` waits: the first of which no run was done, if none was there.
+    pub(super) fn note_unserved(&self, since: Tick) {
+        let shown = &self.extras.vitals.unserved_since;
+        if shown.load(Ordering::Relaxed) == Tick::NEVER.as_micros() {
+            show(shown, since.as_micros());
+        }
+    }
+
+    /// A run was done that stood for so many beats. Of those that wait behind it the first is not
+    /// remembered, so it counts as no older than the last.
+    pub(super) fn note_served(&self, beats: u64) {
+        let shown = &self.extras.vitals.unserved_since;
+        match self.last_beat.filter(|_| self.beats > 0) {
+            None => show(shown, Tick::NEVER.as_micros()),
+            Some(last) if beats > 0 => show(shown, last.as_micros()),
+            Some(_) => {}
         }
     }
 

@@ -3,6 +3,8 @@
 use super::Engine;
 use super::record::{Beating, InFlight};
 use crate::fault::Place;
+#[cfg(feature = "metrics")]
+use crate::fault::contain;
 use crate::hub::Key;
 use crate::installed::Stay;
 use crate::merge::Merge;
@@ -12,6 +14,7 @@ use crate::reasons::Reasons;
 use crate::run::{Facts, Run};
 use crate::shared::Shared;
 use crate::ticket::{Taken, Unserved};
+use crate::trace::tell;
 use reveille_core::completion::Ending;
 use reveille_core::pending;
 use reveille_core::sync::{Arc, Ordering};
@@ -131,6 +134,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             // flight, and then the word would not have begun.
             unreachable!("word and completion disagree: {:?} {:?}", node.word, node.completion);
         };
+        #[cfg(feature = "metrics")]
+        self.record_start(index);
         self.unplace(index);
         let shared = Arc::clone(&self.shared);
         let Some(detail) = self.detail_or_new(index) else {
@@ -191,9 +196,23 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         }
         self.shared.tallies.started.add_alone(1);
         self.shared.tallies.missed.add_alone(stood_for);
+        if stood_for > 0 {
+            tell!(self.shared, INFO, "reveille.missed_beats", index = index, missed = stood_for);
+        }
         let (reasons, urgency) = (taken.reasons, taken.urgency);
         let facts = Facts { reasons, urgency, attempt, beats, last_beat, started: now, limit };
         Some(Run { shared, node, stay, number, facts, payload, beside, ended: false })
+    }
+
+    /// Records how long a wake has waited that starts now.
+    #[cfg(feature = "metrics")]
+    fn record_start(&mut self, index: u32) {
+        let (now, histograms) = (self.state.now, self.shared.histograms.load_full());
+        if let (Some(histograms), Some(detail)) = (histograms, self.detail(index)) {
+            let (due, may_start) = (detail.due.earliest(), detail.may_start);
+            let recording = contain(|| histograms.started(now, due, may_start));
+            self.shared.note_recording(recording);
+        }
     }
 
     /// Whether a barrier was requested that the driver has not heard of. Asked once the word is taken:
@@ -244,6 +263,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             self.state.limits.set(entry, at, Tick::NEVER);
             self.state.active -= 1;
             self.shared.tallies.overran.add(1);
+            tell!(self.shared, WARN, "reveille.overrun", index = index);
             let limit = self.shared.policy.run_limit.unwrap_or(Duration::MAX);
             self.shared.fault(Place::RunLimit, format!("a run has passed its limit of {limit:?}"));
             if self.shared.policy.on_overrun == OnOverrun::Cancel {

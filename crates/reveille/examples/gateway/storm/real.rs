@@ -77,6 +77,8 @@ impl Real {
                 policy.backoff_max = Duration::from_millis(50);
                 policy.max_attempts = MAX_ATTEMPTS;
                 policy.max_active = MAX_ACTIVE;
+                // Often, so that it looks: what it finds is a defect.
+                policy.recheck = Duration::from_millis(500);
                 // Shorter than any check's patience hides nothing, longer shows a lost ring.
                 policy.max_sleep = Duration::from_secs(60);
             })

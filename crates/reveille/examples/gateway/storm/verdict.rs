@@ -106,6 +106,9 @@ impl Verdict {
         let contained = counters.faults + counters.aborted + counters.late_completions;
         let detail = format!("{contained} faults, aborted runs or late completions");
         self.check(contained == 0, "nothing broke inside", detail);
+        let (found, looks) = (counters.found_by_recheck, counters.rechecks);
+        let detail = format!("{found} found by {looks} re-checks");
+        self.check(found == 0 && looks > 0, "nothing forgotten (P18)", detail);
         self.beats(arena, real, &snapshot, ended);
     }
 

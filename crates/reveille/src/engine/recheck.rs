@@ -1,0 +1,118 @@
+//! The re-check: insurance against ourselves (P3, P8, P18).
+//!
+//! What must be looked at is found by ready bits, what must start by a store, what must beat by
+//! another. If one of them ever lost an entry, its target would be silent for ever, and nothing would
+//! show it. So now and then ([`Policy::recheck`](crate::Policy::recheck)) the engine looks over all
+//! targets and asks of each, from its words alone: is there anything to do that nobody will do?
+//!
+//! Once is no proof: a request may stand between its word and its ready bit. What is found so twice, a
+//! period apart and without a look in between, is lost; it is counted, reported, and served. In a
+//! correct core that never happens, which the storm asserts.
+//!
+//! It makes no turn of its own (P11), and no deadline: it goes along with the first turn after its
+//! period, and a driver turns at least each `max_sleep`. O(targets) each time.
+
+use super::Engine;
+use super::record::{Detail, Record};
+use crate::fault::Place;
+use crate::hub::Key;
+use crate::merge::Merge;
+use crate::reasons::Reasons;
+use crate::trace::tell;
+use reveille_core::{Tick, Urgency};
+use std::collections::BTreeSet;
+
+/// What the re-check remembers.
+#[derive(Default)]
+pub(super) struct Recheck {
+    /// When it is due; not before there was a turn.
+    due: Option<Tick>,
+    /// Targets that looked lost the last time, and that nobody has looked at since.
+    suspects: BTreeSet<u32>,
+}
+
+impl Recheck {
+    /// The engine looks at this target.
+    pub(super) fn looked_at(&mut self, index: u32) {
+        self.suspects.remove(&index);
+    }
+}
+
+impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
+    /// Looks over all targets, if it is time.
+    pub(super) fn recheck(&mut self) {
+        let now = self.state.now;
+        let due = self.state.recheck.due;
+        if due.is_some_and(|due| now < due) || self.state.stopped {
+            return;
+        }
+        self.state.recheck.due = Some(now + self.shared.policy.recheck);
+        if due.is_none() {
+            return;
+        }
+        let before = std::mem::take(&mut self.state.recheck.suspects);
+        let records = self.state.records.iter().flatten();
+        let lost: BTreeSet<u32> =
+            records.filter(|record| self.is_lost(record)).map(|record| record.node.index).collect();
+        self.shared.tallies.rechecks.add_alone(1);
+        for &index in before.intersection(&lost) {
+            self.shared.tallies.found_by_recheck.add(1);
+            tell!(self.shared, ERROR, "reveille.found_by_recheck", index = index);
+            let message = "a target that nobody would have looked at was found".to_owned();
+            self.shared.fault(Place::Recheck, message);
+            self.serve(index);
+        }
+        self.state.recheck.suspects = lost.difference(&before).copied().collect();
+    }
+
+    /// Whether there is something to do for this target that neither bit nor store will bring up, as
+    /// far as the driver can see.
+    fn is_lost(&self, record: &Record<K, P>) -> bool {
+        let (word, index) = (record.node.word.load(), record.node.index);
+        if record.node.completion.load().ending().is_some() {
+            return true; // an ending that is to be collected
+        }
+        let Some(detail) = &record.detail else {
+            let extras = record.node.extras();
+            let unheard = extras.is_some_and(|extras| extras.setting.is_unheard(None));
+            return unheard || word.has_wake() || word.is_closed() || word.is_cancelled();
+        };
+        if word.is_closed() {
+            return !word.is_running() && detail.blocked_by.is_none();
+        }
+        if word.is_cancelled() || self.is_beat_lost(detail, index) {
+            return true;
+        }
+        if !word.has_wake() || word.is_running() {
+            return false;
+        }
+        !word.is_seen() || self.is_start_lost(detail, word.urgency(), index)
+    }
+
+    fn is_start_lost(&self, detail: &Detail<K, P>, urgency: Urgency, index: u32) -> bool {
+        let (at, _) = detail.start(urgency, self.state.handler_since, &self.shared.policy);
+        at < Tick::HORIZON && !self.state.starts.has(detail.may_start, index)
+    }
+
+    fn is_beat_lost(&self, detail: &Detail<K, P>, index: u32) -> bool {
+        let next = detail.cadence.map_or(Tick::NEVER, |beating| beating.next);
+        let armed = next >= Tick::HORIZON || self.state.beats.has(next, index);
+        !armed || detail.extras.setting.is_unheard(detail.setting.as_ref())
+    }
+
+    /// Does what was left undone, whatever it was.
+    fn serve(&mut self, index: u32) {
+        self.collect_ending(index as usize);
+        if let Some(record) = self.record(index) {
+            let entry = record.entry();
+            let next = record.detail.as_ref().and_then(|detail| detail.cadence);
+            let next = next.map_or(Tick::NEVER, |beating| beating.next);
+            self.state.beats.set(entry, Tick::NEVER, next);
+            self.unplace(index);
+        }
+        self.look(index as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! Things that a correct core never does, done by hand: each is found on the second re-check, counted
+//! once, and served; and what is made up for in between is not.
+
+use super::*;
+use crate::{Builder, Cadence, Clock, ManualClock, Policy, Reveille, Run, Target, Wake};
+use std::time::Duration;
+
+const PERIOD: Duration = Duration::from_secs(10);
+
+struct Bench {
+    clock: ManualClock,
+    hub: Reveille<u8>,
+    engine: Engine<u8>,
+    target: Target<u8>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let clock = ManualClock::new();
+        clock.advance(PERIOD);
+        let policy = |policy: &mut Policy| policy.coalesce = Duration::ZERO;
+        let hub: Reveille<u8> =
+            Builder::new().clock(clock.clone()).policy(policy).build().expect("the policy holds");
+        hub.install(|_| ()).expect("it has not stopped").keep();
+        let engine = hub.engine().expect("nobody drives it");
+        let target = hub.target(1).expect("it has not stopped");
+        let mut bench = Self { clock, hub, engine, target };
+        bench.pass(PERIOD / 10); // the first turn; what follows is off the instants of the re-check
+        bench
+    }
+
+    /// Time passes; what starts, ends at once.
+    fn pass(&mut self, time: Duration) -> usize {
+        let runs = self.starts_after(time);
+        let started = runs.len();
+        runs.into_iter().for_each(Run::execute);
+        started
+    }
+
+    fn starts_after(&mut self, time: Duration) -> Vec<Run<u8>> {
+        self.clock.advance(time);
+        self.engine.turn(self.clock.now());
+        std::iter::from_fn(|| self.engine.next_run()).collect()
+    }
+
+    /// All ready bits are lost.
+    fn lose_news(&self) {
+        self.engine.shared.ready.drain(&mut Vec::new());
+    }
+
+    fn found(&self) -> u64 {
+        self.hub.counters().found_by_recheck
+    }
+
+    /// What was lost before is found on the second re-check from here, and not before; what it
+    /// makes start is returned.
+    fn is_found(&mut self) -> usize {
+        assert_eq!((self.pass(PERIOD), self.found()), (0, 0), "once is no proof");
+        let started = self.pass(PERIOD);
+        assert_eq!(self.found(), 1);
+        assert_eq!(self.pass(3 * PERIOD), 0, "it is served");
+        assert_eq!(self.found(), 1, "and found once");
+        assert!(self.hub.counters().is_conserved());
+        started
+    }
+}
+
+/// P3: a wake whose ready bit is lost.
+#[test]
+fn lost_news() {
+    let mut bench = Bench::new();
+    bench.target.wake(Wake::now());
+    bench.lose_news();
+    assert_eq!(bench.is_found(), 1);
+}
+
+/// P3: the same for a target that nobody has looked at before.
+#[test]
+fn lost_news_of_a_new_target() {
+    let mut bench = Bench::new();
+    let new = bench.hub.target(2).expect("it has not stopped");
+    bench.pass(Duration::from_secs(1));
+    new.wake(Wake::now());
+    bench.lose_news();
+    assert_eq!(bench.is_found(), 1);
+}
+
+/// P3: a wake that the store of starts has lost.
+#[test]
+fn a_lost_start() {
+    let mut bench = Bench::new();
+    bench.target.wake(Wake::within(Duration::from_secs(5)));
+    bench.pass(Duration::from_millis(1));
+    bench.engine.state.starts.clear();
+    assert_eq!(bench.is_found(), 1);
+}
+
+/// P8: a cadence that the store of beats has lost.
+#[test]
+fn a_lost_beat() {
+    let mut bench = Bench::new();
+    let daily = Cadence::every(Duration::from_secs(86_400)).expect("not zero");
+    bench.target.beat(daily).expect("it has not stopped");
+    bench.pass(Duration::from_millis(1));
+    bench.engine.state.beats.clear();
+    assert_eq!(bench.is_found(), 0);
+    assert_eq!(bench.pass(Duration::from_secs(86_400)), 1, "it beats again");
+}
+
+/// P8: a cadence of which the driver has not heard.
+#[test]
+fn a_lost_setting() {
+    let mut bench = Bench::new();
+    let daily = Cadence::every(Duration::from_secs(86_400)).expect("not zero");
+    bench.target.beat(daily).expect("it has not stopped");
+    bench.lose_news();
+    // A target without detail: its setting alone says that there is something to do.
+    assert_eq!(bench.is_found(), 0);
+    assert_eq!(bench.pass(Duration::from_secs(86_400)), 1, "it beats");
+}
+
+/// P6, P8: an ending that nobody collects keeps its target taken.
+#[test]
+fn a_lost_ending() {
+    let mut bench = Bench::new();
+    bench.target.wake(Wake::now());
+    let runs = bench.starts_after(Duration::from_millis(1));
+    bench.target.wake(Wake::now()); // behind the run
+    runs.into_iter().for_each(Run::execute);
+    bench.lose_news();
+    assert_eq!(bench.is_found(), 1);
+}
+
+/// A removal that is lost keeps the index.
+#[test]
+fn a_lost_removal() {
+    let mut bench = Bench::new();
+    bench.target.wake(Wake::within(Duration::from_secs(86_400)));
+    bench.pass(Duration::from_millis(1));
+    bench.target.remove();
+    bench.lose_news();
+    assert_eq!(bench.is_found(), 0);
+}
+
+/// A request that stood between its word and its bit at the re-check, and went on, is none; nor is
+/// one of which that holds twice, if it was looked at in between.
+#[test]
+fn what_only_lags_is_not_counted() {
+    let mut bench = Bench::new();
+    for _ in 0..5 {
+        bench.target.wake(Wake::now());
+        bench.lose_news();
+        assert_eq!(bench.pass(PERIOD), 0);
+        bench.engine.shared.publish(bench.target_index(), Tick::NOW); // it goes on
+        assert_eq!(bench.pass(Duration::from_millis(1)), 1);
+        bench.pass(Duration::from_millis(1));
+        // Each time a re-check of its own, as the one above was.
+        bench.clock.advance(PERIOD - Duration::from_millis(2));
+    }
+    assert_eq!(bench.found(), 0);
+    assert!(bench.hub.counters().rechecks >= 5);
+}
+
+/// A busy, healthy hub: wakes far off, held back, behind runs, blocked by a removed target; nothing of
+/// that is lost.
+#[test]
+fn nothing_is_found_where_nothing_is_lost() {
+    let mut bench = Bench::new();
+    let far = bench.hub.target(2).expect("it has not stopped");
+    far.wake(Wake::within(Duration::MAX));
+    bench.hub.wake(3, Wake::within(Duration::from_secs(86_400)));
+    bench.hub.wake(4, Wake::now());
+    let held = bench.starts_after(Duration::from_millis(1));
+    bench.hub.wake(4, Wake::now()); // behind its run
+    bench.hub.find(&4).expect("it is there").remove();
+    bench.hub.wake(4, Wake::now()); // blocked by that run
+    let period = Cadence::every(Duration::from_secs(7)).expect("not zero");
+    bench.target.beat(period).expect("it has not stopped");
+    for _ in 0..50 {
+        bench.pass(Duration::from_secs(3));
+    }
+    held.into_iter().for_each(Run::execute);
+    for _ in 0..50 {
+        bench.pass(Duration::from_secs(3));
+    }
+    bench.hub.stop();
+    bench.pass(3 * PERIOD);
+    bench.pass(3 * PERIOD);
+    assert_eq!(bench.found(), 0);
+    assert!(bench.hub.counters().rechecks > 20);
+}
+
+impl Bench {
+    fn target_index(&self) -> u32 {
+        let records = self.engine.state.records.iter().flatten();
+        let ours = records.filter(|record| record.node.key == 1);
+        ours.map(|record| record.node.index).next().expect("it is there")
+    }
+}
