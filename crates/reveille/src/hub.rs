@@ -3,7 +3,7 @@ use crate::counters::Counters;
 use crate::driver::thread::{DriveError, Driver};
 use crate::engine::{AlreadyDriven, Engine};
 use crate::fault::{Fault, Observer};
-use crate::installed::{Installed as Inside, Runs};
+use crate::installed::{Callee, Installed as Inside, Runs};
 use crate::merge::Merge;
 use crate::outcome::Outcome;
 use crate::policy::{Policy, PolicyError};
@@ -171,11 +171,22 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
     /// # Errors
     /// The handler, if the hub has stopped.
     pub fn install_handler(&self, handler: impl Handler<K, R, P>) -> Installed<K, R, P> {
+        self.install_callee(Callee::Blocking(Box::new(handler))).map_err(|callee| {
+            let Callee::Blocking(value) = callee else { unreachable!("it is what was handed in") };
+            Rejected { refusal: Refusal::Stopped, value }
+        })
+    }
+
+    /// Installs a handler of either kind; handed back if the hub has stopped.
+    pub(crate) fn install_callee(
+        &self,
+        handler: Callee<K, R, P>,
+    ) -> Result<Registration<K, R, P>, Callee<K, R, P>> {
         let runs: Arc<Runs> = Arc::default();
-        let installed = Inside { handler: Box::new(handler), runs: Arc::clone(&runs) };
+        let installed = Inside { handler, runs: Arc::clone(&runs) };
         match reveille_core::Registration::install(&self.shared, installed) {
             Ok(inner) => Ok(Registration { inner, runs }),
-            Err(closed) => Err(Rejected { refusal: Refusal::Stopped, value: closed.0.handler }),
+            Err(closed) => Err(closed.0.handler),
         }
     }
 

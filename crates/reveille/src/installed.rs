@@ -5,6 +5,7 @@
 //! waits until the gate is empty; nothing enters it any more (P13). The driver, which may not have
 //! noted the dispose yet, is refused there, and notes it then.
 
+use crate::asynchronous::Begin;
 use crate::hub::{Key, Registration};
 use crate::merge::Merge;
 use crate::reasons::Reasons;
@@ -18,8 +19,14 @@ use std::time::Duration;
 
 /// A handler, and the gate of its runs.
 pub(crate) struct Installed<K: Key, R: Reasons, P: Merge> {
-    pub(crate) handler: Box<dyn Handler<K, R, P>>,
+    pub(crate) handler: Callee<K, R, P>,
     pub(crate) runs: Arc<Runs>,
+}
+
+/// A handler of either kind.
+pub(crate) enum Callee<K: Key, R: Reasons, P: Merge> {
+    Blocking(Box<dyn Handler<K, R, P>>),
+    Async(Box<dyn Begin<K, R, P>>),
 }
 
 /// What stands in the handler slot, held on to.
@@ -56,7 +63,7 @@ impl<K: Key, R: Reasons, P: Merge> Stay<K, R, P> {
         entry.handler()?.runs.gate.enter().then(|| Self(Arc::clone(entry)))
     }
 
-    pub(crate) fn entry(&self) -> &Entry<Installed<K, R, P>> {
+    pub(crate) fn entry(&self) -> &HeldEntry<K, R, P> {
         &self.0
     }
 }

@@ -90,6 +90,7 @@
 //! Contained by unwinding: with `panic = "abort"` a panic of a handler ends the process.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod asynchronous;
 mod cadence;
 mod clock;
 mod counters;
@@ -128,6 +129,7 @@ mod trace;
 mod wake;
 mod watch;
 
+pub use asynchronous::{AsyncHandler, SharedRun, StartedAsync};
 pub use cadence::{Cadence, ZeroPeriod};
 pub use clock::{Clock, ManualClock, MonotonicClock};
 pub use counters::Counters;

@@ -1,7 +1,7 @@
 use crate::Reveille;
-use crate::fault::Place;
+use crate::fault::{Place, contain};
 use crate::hub::Key;
-use crate::installed::{Runs, Stay};
+use crate::installed::{Callee, Runs, Stay};
 use crate::merge::Merge;
 use crate::node::Node;
 use crate::outcome::Outcome;
@@ -9,7 +9,7 @@ use crate::reasons::Reasons;
 use crate::shared::Shared;
 use crate::sync::thread_local;
 use reveille_core::completion::{Ending, RunNumber, Word};
-use reveille_core::sync::Arc;
+use reveille_core::sync::{Arc, Ordering, PlainU64};
 use reveille_core::{Generation, Tick, Urgency};
 use std::cell::RefCell;
 use std::fmt;
@@ -50,7 +50,8 @@ pub struct Run<K: Key = String, R: Reasons = (), P: Merge = ()> {
     pub(crate) payload: Option<Arc<P>>,
     /// Of a barrier: for whom it did not wait.
     pub(crate) beside: Option<Vec<Arc<Node<K, P>>>>,
-    pub(crate) ended: bool,
+    /// 1 once it has ended, or need not: it settles once.
+    pub(crate) ended: PlainU64,
 }
 
 /// What a run is told, as plain values.
@@ -173,22 +174,21 @@ impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
     ///
     /// A panic of the handler is contained, counted and reported. A hub that has stopped
     /// meanwhile calls nothing any more (P13).
+    ///
+    /// An [asynchronous](crate::AsyncHandler) handler is awaited on this thread, which blocks meanwhile.
     pub fn execute(self) {
         let Some(installed) = self.stay.entry().handler() else { return self.end(Ending::Aborted) };
+        let Callee::Blocking(handler) = &installed.handler else {
+            return pollster::block_on(self.execute_async());
+        };
         if self.shared.gate.load().is_closed() {
             return self.end(Ending::Cancelled);
         }
-        let inside = Inside::enter(Whereabouts {
-            hub: Arc::as_ptr(&self.shared).addr(),
-            runs: Arc::as_ptr(&installed.runs).addr(),
-            target: Arc::as_ptr(&self.node).addr(),
-        });
-        let outcome = crate::fault::contain(|| {
+        let outcome = self.inside(|| {
             #[cfg(feature = "tracing")]
             let _span = self.span().entered();
-            installed.handler.run(&self)
+            handler.run(&self)
         });
-        drop(inside);
         match outcome {
             Ok(outcome) => self.finish(outcome),
             Err(message) => self.panicked(message),
@@ -224,12 +224,29 @@ impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
         self.end(Ending::Panicked);
     }
 
-    pub(crate) fn end(mut self, ending: Ending) {
+    pub(crate) fn end(self, ending: Ending) {
         self.settle(ending);
     }
 
-    fn settle(&mut self, ending: Ending) {
-        if std::mem::replace(&mut self.ended, true) {
+    /// Runs the handler's code: knows that it is inside this run, and contains its panics.
+    pub(crate) fn inside<T>(&self, code: impl FnOnce() -> T) -> Result<T, String> {
+        let installed = self.stay.entry().handler();
+        let _inside = Inside::enter(Whereabouts {
+            hub: Arc::as_ptr(&self.shared).addr(),
+            runs: installed.map_or(0, |installed| Arc::as_ptr(&installed.runs).addr()),
+            target: Arc::as_ptr(&self.node).addr(),
+        });
+        contain(code)
+    }
+
+    /// The driver has ended it: nothing is to be told.
+    pub(crate) fn was_ended(&self) {
+        self.ended.store(1, Ordering::Relaxed);
+    }
+
+    /// Ends the run, once.
+    pub(crate) fn settle(&self, ending: Ending) {
+        if self.ended.swap(1, Ordering::Relaxed) == 1 {
             return;
         }
         match self.node.completion.complete(self.number, ending) {

@@ -184,13 +184,22 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
     /// # Errors
     /// As those of [`runner`](Self::runner).
     pub fn runner_of(&self, handler: impl Handler<K, R, P>, roster: Roster<K>) -> Started<K, R, P> {
+        self.start_runner(handler, roster, Self::install_handler, |handler| Box::new(handler))
+    }
+
+    /// Starts a runner with a handler of either kind, which is handed back as a `V`.
+    pub(crate) fn start_runner<H, V>(
+        &self,
+        handler: H,
+        roster: Roster<K>,
+        install: impl FnOnce(&Self, H) -> Result<Registration<K, R, P>, Rejected<V>>,
+        hand_back: impl FnOnce(H) -> V,
+    ) -> Result<Runner<K, R, P>, Rejected<(V, Roster<K>)>> {
         let targets = match targets(self, &roster, &HashMap::new()) {
             Ok(targets) => targets,
-            Err(refusal) => {
-                return Err(Rejected { refusal, value: (Box::new(handler), roster) });
-            }
+            Err(refusal) => return Err(Rejected { refusal, value: (hand_back(handler), roster) }),
         };
-        let registration = match self.install_handler(handler) {
+        let registration = match install(self, handler) {
             Ok(registration) => registration,
             Err(Rejected { refusal, value }) => {
                 return Err(Rejected { refusal, value: (value, roster) });

@@ -1,12 +1,10 @@
 use super::workers::Workers;
 use crate::engine::{AlreadyDriven, Engine};
-use crate::fault::{Place, contain};
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::policy::{OnOverrun, OnReplace};
 use crate::reasons::Reasons;
 use crate::shared::{Ring, Shared};
-use reveille_core::Tick;
 use reveille_core::sync::Arc;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -127,43 +125,26 @@ fn drive<K: Key, R: Reasons, P: Merge>(
 ) {
     engine.set_ring(Unpark(thread::current()));
     let workers = Workers::new(shared);
-    let mut now = Tick::NOW;
     // Acquire: who told us to leave sees the engine in its seat when we are joined.
     while !leave.load(Ordering::Acquire) {
-        now = read_clock(shared, now);
-        let turned = contain(|| {
+        let now = engine.now();
+        let turned = engine.guard(|engine| {
             engine.turn(now);
             workers.replace(engine.overrunning());
             while let Some(run) = engine.next_run() {
                 workers.submit(run);
             }
         });
-        if let Err(message) = turned {
-            engine.give_up(message);
-            return;
-        }
-        if engine.is_finished() {
+        if turned.is_none() || engine.is_finished() {
             return;
         }
         let until = engine.arm().min(now + shared.policy.max_sleep);
         if until > now && engine.doze(until) {
             if !leave.load(Ordering::Acquire) {
-                now = read_clock(shared, now);
                 // Early is allowed, late never: rings and spurious returns make a turn.
-                thread::park_timeout(until.since(now));
+                thread::park_timeout(until.since(engine.now()));
             }
             engine.rise();
-        }
-    }
-}
-
-/// Now, never before the last instant, and the last one where the user's clock panics.
-fn read_clock<K: Key, R: Reasons, P: Merge>(shared: &Shared<K, R, P>, last: Tick) -> Tick {
-    match contain(|| shared.now()) {
-        Ok(now) => now.max(last),
-        Err(message) => {
-            shared.fault(Place::Clock, message);
-            last
         }
     }
 }

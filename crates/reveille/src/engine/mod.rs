@@ -34,7 +34,7 @@ mod start;
 mod timers;
 
 use crate::fault::{Place, contain};
-use crate::hub::Key;
+use crate::hub::{Key, Reveille};
 use crate::installed::HeldEntry;
 use crate::merge::Merge;
 use crate::node::{Node, show};
@@ -289,6 +289,27 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.shared.bell.rise();
     }
 
+    /// Now, on the hub's clock: never before the last turn, and the instant of that where the user's
+    /// clock panics, which is reported.
+    pub fn now(&self) -> Tick {
+        let now = contain(|| self.shared.now()).unwrap_or_else(|message| {
+            self.shared.fault(Place::Clock, message);
+            Tick::NOW
+        });
+        now.max(self.state.now)
+    }
+
+    /// Makes `step` of a driver, a turn and the starts behind it, say. If the engine panics in it, its
+    /// state may be half-changed: the hub stops, loudly, and the answer is `None` (P18).
+    pub fn guard<T>(&mut self, step: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        contain(|| step(self)).map_err(|message| self.give_up(message)).ok()
+    }
+
+    /// The hub, for a driver that stops it.
+    pub fn hub(&self) -> Reveille<K, R, P> {
+        Reveille::share(&self.shared)
+    }
+
     /// Runs in flight past their limit: each has a worker that is to be replaced.
     pub fn overrunning(&self) -> usize {
         self.state.running.len() - self.state.active
@@ -407,9 +428,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         }
     }
 
-    /// The engine's own code panicked: its state may be half-changed, so the hub stops, loudly,
-    /// and refuses (P18).
-    pub(crate) fn give_up(&self, message: String) {
+    fn give_up(&self, message: String) {
         self.shared.stop(None);
         self.shared.fault(Place::Engine, message);
     }

@@ -17,7 +17,7 @@ use crate::ticket::{Taken, Unserved};
 use crate::trace::tell;
 use reveille_core::completion::Ending;
 use reveille_core::pending;
-use reveille_core::sync::{Arc, Ordering};
+use reveille_core::sync::{Arc, Ordering, PlainU64};
 use reveille_core::{Tick, Urgency};
 use std::time::Duration;
 
@@ -201,7 +201,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         }
         let (reasons, urgency) = (taken.reasons, taken.urgency);
         let facts = Facts { reasons, urgency, attempt, beats, last_beat, started: now, limit };
-        Some(Run { shared, node, stay, number, facts, payload, beside, ended: false })
+        Some(Run { shared, node, stay, number, facts, payload, beside, ended: PlainU64::new(0) })
     }
 
     /// Records how long a wake has waited that starts now.
