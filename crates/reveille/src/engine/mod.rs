@@ -38,6 +38,7 @@ use crate::hub::{Key, Reveille};
 use crate::installed::HeldEntry;
 use crate::merge::Merge;
 use crate::node::{Node, show};
+use crate::policy::Policy;
 use crate::reasons::Reasons;
 use crate::shared::{Ring, Shared, lock};
 use fastrand::Rng;
@@ -303,6 +304,11 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// state may be half-changed: the hub stops, loudly, and the answer is `None` (P18).
     pub fn guard<T>(&mut self, step: impl FnOnce(&mut Self) -> T) -> Option<T> {
         contain(|| step(self)).map_err(|message| self.give_up(message)).ok()
+    }
+
+    /// The policy of its hub.
+    pub fn policy(&self) -> &Policy {
+        &self.shared.policy
     }
 
     /// The hub, for a driver that stops it.
