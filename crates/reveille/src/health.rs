@@ -215,10 +215,6 @@ impl Witness {
         let age = at.wrapping_sub(seen) & 0xffff_ffff;
         Tick::from_micros(now.as_micros().saturating_sub(age * 1_000))
     }
-
-    fn nothing_urgent(&self) {
-        self.urgent.store(0, Ordering::Relaxed);
-    }
 }
 
 fn read(word: &PlainU64) -> Tick {
@@ -349,7 +345,6 @@ fn driver_concerns<K: Key, R: Reasons, P: Merge>(
         // Without a handler wakes ask without ringing, and the driver sleeps on.
         let asked = if has_handler { asked } else { Tick::NEVER };
         let asked = if asked != Tick::NOW && !shared.has_unnoted() {
-            witness.nothing_urgent();
             asked
         } else {
             witness.urgent_since(turns, now)

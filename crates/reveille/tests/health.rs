@@ -159,11 +159,16 @@ fn wakes_without_a_handler() {
     registration.dispose();
     hub.wake(1, Wake::now());
     execute(&clock, &mut engine);
-    clock.advance(secs(4));
+    clock.advance(secs(20));
+    engine.turn(clock.now()); // it has been waiting for long, and starts in a moment
     busy.dispose();
     healthy(&hub);
     execute(&clock, &mut engine);
     healthy(&hub);
+    clock.advance(secs(5));
+    healthy(&hub);
+    clock.advance(Duration::from_micros(1));
+    stalled(&hub, "no_handler");
     hub.install(|_| ()).unwrap().keep();
     execute(&clock, &mut engine);
     healthy(&hub);

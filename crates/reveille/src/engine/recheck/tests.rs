@@ -2,7 +2,7 @@
 //! once, and served; and what is made up for in between is not.
 
 use super::*;
-use crate::{Builder, Cadence, Clock, ManualClock, Policy, Reveille, Run, Target, Wake};
+use crate::{Builder, Cadence, Clock, ManualClock, Policy, Reveille, Roster, Run, Target, Wake};
 use std::time::Duration;
 
 const PERIOD: Duration = Duration::from_secs(10);
@@ -183,6 +183,18 @@ fn nothing_is_found_where_nothing_is_lost() {
     for _ in 0..50 {
         bench.pass(Duration::from_secs(3));
     }
+    // Runners that overlap: a claim of what is in force changes the owner, and tells nobody.
+    let daily = Cadence::every(Duration::from_secs(86_400)).expect("not zero");
+    let roster = Roster::new().with(1, daily.clone()).with(5, daily);
+    let old = bench.hub.runner(|_| (), roster.clone()).expect("it has not stopped");
+    bench.pass(Duration::from_secs(1));
+    let new = bench.hub.runner(|_| (), roster).expect("it has not stopped");
+    bench.lose_news(); // there is none
+    for _ in 0..5 {
+        bench.pass(PERIOD);
+    }
+    drop((old, new));
+    bench.pass(PERIOD);
     bench.hub.stop();
     bench.pass(3 * PERIOD);
     bench.pass(3 * PERIOD);
