@@ -57,7 +57,7 @@ use reveille::{Condition, Merge, Meters, Reasons, Refusal, Reveille, Urgency, Wa
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -101,6 +101,35 @@ where
 /// If the port is taken.
 pub async fn loopback(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
+}
+
+/// Serves a router on this port of 127.0.0.1 from a thread of its own, for services that have no runtime; 0
+/// is a free port. Returns where. It serves until the process ends.
+///
+/// ```
+/// use reveille::Reveille;
+/// use reveille_axum::{Access, router, serve_from_thread};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let hub: Reveille = Reveille::start()?;
+/// let access = Access::with_token("correct-horse-battery")?;
+/// let at = serve_from_thread(router(&hub, "jobs", access), 0)?;
+/// assert!(at.ip().is_loopback());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If the port is taken, or no thread or runtime can be had.
+pub fn serve_from_thread(service: Router, port: u16) -> io::Result<SocketAddr> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let listener = runtime.block_on(loopback(port))?;
+    let at = listener.local_addr()?;
+    std::thread::Builder::new().name("reveille-status".into()).spawn(move || {
+        // It only ends with an error where the listener has one for ever; there is nobody to tell.
+        let _ = runtime.block_on(async { axum::serve(listener, service).await });
+    })?;
+    Ok(at)
 }
 
 struct Served<K: reveille::Key, R: Reasons, P: Merge> {

@@ -10,7 +10,8 @@ mod book;
 
 use book::{Book, Cause, End, Start};
 use reveille::Tick;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -76,6 +77,8 @@ impl Served {
         let mut child = Command::new(gateway())
             .arg("--config")
             .arg(&file)
+            .args(["--status", "0"])
+            .env("GATEWAY_TOKEN", "correct-horse-battery")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -138,6 +141,31 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// P18: its status page says how it does, to this machine alone.
+#[test]
+fn the_status_page_says_how_it_does() {
+    let mut served = Served::start(&agent("a", "100ms", "true"));
+    let line = served.expect("status at http://127.0.0.1:");
+    let at = line.rsplit_once("http://").expect("an address").1.trim_end_matches('/').to_owned();
+    let ask = |path: &str| {
+        let mut stream = TcpStream::connect(&at).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n")
+            .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer
+    };
+    let health = ask("/healthz");
+    assert!(health.starts_with("HTTP/1.1 200 ") && health.contains("healthy"), "{health}");
+    served.expect("a");
+    let page = ask("/");
+    assert!(page.contains("<title>gateway") && page.contains("content-security-policy"), "{page}");
+    let seen = ask("/snapshot.json");
+    assert!(seen.contains("\"name\":\"a\""), "{seen}");
+    served.type_line("stop");
+    served.end();
 }
 
 /// What is wrong is named with its file and line, and what was expected; the exit code is 2.

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! cargo run --release --example gateway                      serve gateway.toml
+//! cargo run --release --example gateway -- --status 8080     the same, with a status page
 //! cargo run --release --example gateway -- --storm 10          storm for ten seconds
 //! cargo run --release --example gateway -- --storm 10 --naive  the same, over the old design
 //! ```
@@ -30,6 +31,9 @@ struct Arguments {
     /// What to run; watched for changes.
     #[arg(long, value_name = "FILE", default_value_os_t = default_config())]
     config: PathBuf,
+    /// Serve a status page on this port of 127.0.0.1; the environment's GATEWAY_TOKEN lets wake from it.
+    #[arg(long, value_name = "PORT", conflicts_with = "storm")]
+    status: Option<u16>,
     /// Storm for so long instead of serving, and say whether all was as promised.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     storm: Option<u64>,
@@ -58,7 +62,7 @@ fn main() -> ExitCode {
         }
     };
     let done = match arguments.storm {
-        None => service::serve(arguments.config, config),
+        None => service::serve(arguments.config, config, arguments.status),
         Some(seconds) => {
             let length = Duration::from_secs(seconds);
             let plan = storm::Plan::new(arguments.seed, length, &config.agents);

@@ -21,6 +21,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use input::Command;
 use output::Output;
 use reveille::{Builder, Disposal, Driver, Reveille, StopReport, Wake, Woken};
+use reveille_axum::{Access, router, serve_from_thread};
 use runner::{Runner, Told};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -54,7 +55,11 @@ pub(crate) enum Event {
 }
 
 /// Serves the agents of `config` until it is told to stop.
-pub(crate) fn serve(file: PathBuf, config: Config) -> Result<bool, Box<dyn Error>> {
+pub(crate) fn serve(
+    file: PathBuf,
+    config: Config,
+    status: Option<u16>,
+) -> Result<bool, Box<dyn Error>> {
     let (events, inbox) = unbounded();
     let faults = events.clone();
     let limits = config.hub.clone();
@@ -87,6 +92,13 @@ pub(crate) fn serve(file: PathBuf, config: Config) -> Result<bool, Box<dyn Error
     let (agents, generation) = (service.config.agents.len(), service.runner.generation());
     let from = service.file.display().to_string();
     service.output.say(&format!("serving {agents} agents of {from}, handler {generation}"));
+    if let Some(port) = status {
+        let token = std::env::var("GATEWAY_TOKEN")
+            .map_err(|error| format!("--status needs a token in GATEWAY_TOKEN: {error}"))?;
+        let page = router(&service.hub, "gateway", Access::with_token(token)?);
+        let at = serve_from_thread(page, port)?;
+        service.output.say(&format!("status at http://{at}/"));
+    }
     let report = service.turn(&inbox);
     Ok(service.end(report, driver))
 }
