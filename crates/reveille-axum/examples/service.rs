@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let access = Access::with_token("correct-horse-battery")?; // from your secrets
     let mail = hub.target("mail".to_owned())?;
     let service = Router::new()
-        .route("/hook", post(async move || drop(mail.wake(Wake::soon()))))
+        .route("/hook", post(async move || mail.wake(Wake::soon()).is_accepted().to_string()))
         .nest("/hearts", router(&hub, "example", access));
     let stop = async move {
         let _ = tokio::signal::ctrl_c().await;

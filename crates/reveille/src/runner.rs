@@ -1,3 +1,4 @@
+use crate::asynchronous::StartedAsync;
 use crate::cadence::Cadence;
 use crate::hub::{Key, Registration, Reveille};
 use crate::merge::Merge;
@@ -194,7 +195,7 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
         roster: Roster<K>,
         install: impl FnOnce(&Self, H) -> Result<Registration<K, R, P>, Rejected<V>>,
         hand_back: impl FnOnce(H) -> V,
-    ) -> Result<Runner<K, R, P>, Rejected<(V, Roster<K>)>> {
+    ) -> StartedAsync<V, K, R, P> {
         let targets = match targets(self, &roster, &HashMap::new()) {
             Ok(targets) => targets,
             Err(refusal) => return Err(Rejected { refusal, value: (hand_back(handler), roster) }),

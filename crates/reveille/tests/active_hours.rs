@@ -101,3 +101,20 @@ fn a_suspend_misses_what_was_inside() {
     stand.clock.advance(minutes(24 * 60));
     assert_eq!(stand.up_to(24 * 60 + 2), [(1441, 6)]);
 }
+
+/// P14: a step is a second or more; P8: a beat that is due in the very turn that notes one is made.
+#[test]
+fn a_second_is_a_step_and_a_beat_that_is_due_is_made() {
+    let mut stand = Stand::new(0, 10, |_| {});
+    stand.up_to(60);
+    stand.clock.set_wall(SystemTime::UNIX_EPOCH + minutes(60) - Duration::from_secs(1));
+    stand.up_to(61);
+    let next = stand.hub.snapshot().targets[0].next_beat;
+    assert_eq!(next, Some(Tick::from_micros(490 * MINUTE)), "8:00 is a second later");
+
+    let mut stand = Stand::new(480, 10, |_| {});
+    stand.up_to(1);
+    stand.clock.advance_to(Tick::from_micros(10 * MINUTE));
+    stand.clock.set_wall(SystemTime::UNIX_EPOCH + minutes(12 * 60));
+    assert_eq!(stand.up_to(10), [(10, 1)]);
+}

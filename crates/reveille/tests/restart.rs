@@ -209,3 +209,20 @@ fn what_was_kept_waits_for_the_driver() {
     assert_eq!(second.run(60, Outcome::ran()), [(50, 1)]);
     second.end();
 }
+
+/// P8, P14: of what passed between two processes, the beats inside the hours were missed.
+#[cfg(feature = "calendar")]
+#[test]
+fn what_was_missed_was_inside_the_hours() {
+    let hours = reveille::Hours::daily("09:00", "17:00", "UTC").expect("hours");
+    let ledger = MemoryLedger::new();
+    let mut first = Process::start(14 * 60 + 50, ledger.clone(), |_| {});
+    first.beat("mail", every(60).during(hours.clone()));
+    assert_eq!(first.run(70, Outcome::ran()), [(60, 1)]);
+    first.end();
+    // 16:50 and 9:50 have passed, and all from 17:50 to 8:50, when nobody works.
+    let mut second = Process::start(24 * 60 + 10 * 60 + 30, ledger, |_| {});
+    second.beat("mail", every(60).during(hours));
+    assert_eq!(second.run(30, Outcome::ran()), [(0, 2), (20, 1)]);
+    second.end();
+}

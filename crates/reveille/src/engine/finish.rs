@@ -105,7 +105,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         show(&detail.extras.vitals.attempts, u64::from(detail.hold.attempt));
         let window = shared.policy.coalesce;
         #[cfg(feature = "tracing")]
-        tell_outcome(&shared, detail, index, last, &fate);
+        tell_outcome(shared, detail, index, last, &fate);
         #[cfg(feature = "metrics")]
         if let Some(histograms) = &*shared.histograms.load() {
             let since = Tick::from_micros(started);
