@@ -54,12 +54,16 @@ const LEFT_OUT: [&str; 2] = ["crates/reveille-core/src/sync/**", "**/tests.rs"];
 const PRINTS: &str = r"impl .*(Debug|Display)";
 
 /// The tests that a mutant must pass: those that run the code, on virtual time and on threads.
-const TESTS: [&str; 20] = [
+const TESTS: [&str; 24] = [
     "--lib",
+    "--test",
+    "active_hours",
     "--test",
     "engine",
     "--test",
     "faults",
+    "--test",
+    "health",
     "--test",
     "lifecycle",
     "--test",
@@ -104,7 +108,7 @@ pub fn run(root: &Path, target: &Path) -> Result<Vec<Verdict>, String> {
         "--exclude-re",
         PRINTS,
     ]);
-    command.args(["--test-workspace", "true"]);
+    command.args(["--test-workspace", "true", "--all-features"]);
     command.args(FILES.iter().flat_map(|file| ["--file", file]));
     command.args(LEFT_OUT.iter().flat_map(|file| ["--exclude", file]));
     command.arg("--").args(TESTS).args(READERS);
