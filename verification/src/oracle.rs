@@ -100,6 +100,10 @@ struct Flight {
     /// The requests that it serves.
     requests: Vec<Request>,
     ends: Ends,
+    /// When it has taken as long as it may.
+    limit: u64,
+    /// It has: it takes no place any more.
+    overran: bool,
 }
 
 /// When a run in flight ends.
@@ -123,6 +127,7 @@ struct Tally {
     stale_disposes: u64,
     panics: u64,
     stale_claims: u64,
+    overran: u64,
 }
 
 impl Oracle {
@@ -159,13 +164,15 @@ impl Oracle {
         Ok(())
     }
 
-    /// Within one instant: runs that end, then beats, then starts; again if a run ends here.
+    /// Within one instant: runs that end, then beats, then limits of runs, then starts; again if
+    /// anything happened.
     fn live_through_the_instant(&mut self) -> Result<(), Refusal> {
         loop {
             let ended = self.end_what_ends();
             let beat = self.beat_what_beats()?;
+            let overran = self.pass_limits();
             let started = self.start_what_starts()?;
-            if !(ended || beat || started) {
+            if !(ended || beat || overran || started) {
                 return Ok(());
             }
         }
@@ -181,11 +188,12 @@ impl Oracle {
         all.filter(|instant| *instant > self.now).min().unwrap_or(NEVER)
     }
 
-    /// The instants at which the driver has something to do: beats, and starts that nothing but
-    /// time stands against.
+    /// The instants at which the driver has something to do: beats, limits of runs, and starts that
+    /// nothing but time stands against.
     fn wakeups(&self) -> impl Iterator<Item = u64> {
         let beats = self.targets.iter().filter_map(Target::next_beat);
-        beats.chain(self.start_instants())
+        let running = self.flights.iter().filter(|flight| !flight.overran);
+        beats.chain(running.map(|flight| flight.limit)).chain(self.start_instants())
     }
 
     /// Discards what waits for a target; its tickets say how.
@@ -376,6 +384,7 @@ impl Subject for Oracle {
             Counter::StaleDisposes => self.tally.stale_disposes,
             Counter::Panics => self.tally.panics,
             Counter::StaleClaims => self.tally.stale_claims,
+            Counter::Overran => self.tally.overran,
         }
     }
 

@@ -10,7 +10,8 @@ use proptest::sample::select;
 
 use super::machine::Transition;
 use crate::scenario::{
-    Action, Flood, Missed, OnReplace, Or, Outcome, Policy, ResultSpec, RosterEntry, Urgency,
+    Action, Flood, Missed, OnOverrun, OnReplace, Or, Outcome, Policy, ResultSpec, RosterEntry,
+    Urgency,
 };
 
 /// How far the time goes on: the durations that policies and actions use, sums of them, and just
@@ -36,6 +37,9 @@ pub(super) const FLOODS: [Option<Flood>; 8] = [
     Some(Flood { starts: 2, within_ms: 100 }),
 ];
 pub(super) const BARRIER_LIMITS: [u64; 6] = [10, 20, 30, 10, 30_000, 0];
+pub(super) const RUN_LIMITS: [Option<u64>; 8] =
+    [None, None, None, None, Some(10), Some(20), Some(5), Some(30)];
+pub(super) const ON_OVERRUN: [OnOverrun; 2] = [OnOverrun::Report, OnOverrun::Cancel];
 pub(super) const HANDLERS: [&str; 2] = ["A", "B"];
 pub(super) const TARGETS: [&str; 4] = ["x", "x", "y", "z"];
 pub(super) const REASONS: [&str; 4] = ["requested", "hook", "mail", "beat"];
@@ -76,6 +80,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         select(&MISSED[..]),
         select(&ON_REPLACE[..]),
         (select(&SPACINGS[..]), select(&FLOODS[..]), select(&BARRIER_LIMITS[..])),
+        (select(&RUN_LIMITS[..]), select(&ON_OVERRUN[..])),
     )
         .prop_map(
             |(
@@ -88,6 +93,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
                 missed,
                 on_replace,
                 (spacing_ms, flood, barrier_limit_ms),
+                (run_limit_ms, on_overrun),
             )| Policy {
                 coalesce_ms,
                 retry_ms,
@@ -100,6 +106,8 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
                 spacing_ms,
                 flood,
                 barrier_limit_ms,
+                run_limit_ms,
+                on_overrun,
             },
         )
 }

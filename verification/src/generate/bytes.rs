@@ -5,8 +5,8 @@
 
 use super::alphabet::{
     ACTIVES, ATTEMPTS, BACKOFFS, BARRIER_LIMITS, COALESCES, DELAYS, DISTANCES, DRAINS, DURATIONS,
-    FLOODS, HANDLERS, MISSED, ON_REPLACE, ORS, PERIODS, PHASES, REASONS, SPACINGS,
-    STEPS_OF_THE_WALL_CLOCK, SUSPENDS, TARGETS, TICKETS, URGENCIES, without_doubles,
+    FLOODS, HANDLERS, MISSED, ON_OVERRUN, ON_REPLACE, ORS, PERIODS, PHASES, REASONS, RUN_LIMITS,
+    SPACINGS, STEPS_OF_THE_WALL_CLOCK, SUSPENDS, TARGETS, TICKETS, URGENCIES, without_doubles,
 };
 use super::machine::{State, Transition};
 use crate::scenario::{Action, Outcome, Policy, ResultSpec, RosterEntry, Scenario};
@@ -40,6 +40,8 @@ impl Bytes<'_> {
             spacing_ms: self.pick(&SPACINGS),
             flood: self.pick(&FLOODS),
             barrier_limit_ms: self.pick(&BARRIER_LIMITS),
+            run_limit_ms: self.pick(&RUN_LIMITS),
+            on_overrun: self.pick(&ON_OVERRUN),
         }
     }
 

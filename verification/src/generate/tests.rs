@@ -3,7 +3,7 @@ use crate::oracle::Oracle;
 use crate::scenario::parse::parse;
 use crate::scenario::play::play;
 use crate::scenario::subject::{Event, Subject};
-use crate::scenario::{Counter, Flood, Missed, OnReplace, TicketState, Verb};
+use crate::scenario::{Counter, Flood, Missed, OnOverrun, OnReplace, TicketState, Verb};
 
 fn oracle(policy: &Policy) -> Box<dyn Subject> {
     Box::new(Oracle::new(policy))
@@ -41,7 +41,7 @@ fn the_oracle_does_not_differ_from_itself() {
 #[test]
 fn each_wrong_policy_is_found() {
     type Change = fn(&mut Policy);
-    let changes: [(&str, Change); 11] = [
+    let changes: [(&str, Change); 13] = [
         ("coalesce", |policy| policy.coalesce_ms += 1),
         ("retry", |policy| policy.retry_ms += 1),
         ("backoff-factor", |policy| policy.backoff_factor += 1),
@@ -64,6 +64,13 @@ fn each_wrong_policy_is_found() {
             None => policy.flood = Some(Flood { starts: 2, within_ms: 30 }),
         }),
         ("barrier-limit", |policy| policy.barrier_limit_ms += 1),
+        ("run-limit", |policy| policy.run_limit_ms = policy.run_limit_ms.map(|limit| limit + 1)),
+        ("on-overrun", |policy| {
+            policy.on_overrun = match policy.on_overrun {
+                OnOverrun::Report => OnOverrun::Cancel,
+                OnOverrun::Cancel => OnOverrun::Report,
+            };
+        }),
     ];
     for (key, change) in changes {
         let wrong = wrong(change);
@@ -107,12 +114,15 @@ fn rare_things_are_met() {
         if subject.count(Counter::StaleClaims) > 0 {
             meet("stale-claims".to_owned());
         }
+        if subject.count(Counter::Overran) > 0 {
+            meet("overran".to_owned());
+        }
         None
     });
     assert_eq!(found.map_err(|found| found.to_string()), Ok(()));
     let met = met.into_inner();
     let tickets = TicketState::ALL.map(|state| format!("ticket {state}"));
-    let others = ["beside 0", "beside 1", "poisoned", "stale-claims"].map(str::to_owned);
+    let others = ["beside 0", "beside 1", "poisoned", "stale-claims", "overran"].map(str::to_owned);
     for what in tickets.into_iter().chain(others) {
         assert!(met.contains_key(&what), "{what} in {met:?}");
     }

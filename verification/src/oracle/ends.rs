@@ -2,7 +2,7 @@
 
 use super::{Ending, Ends, Event, Flight, Oracle, after};
 use crate::scenario::subject::Refusal;
-use crate::scenario::{Outcome, TicketState, Urgency};
+use crate::scenario::{OnOverrun, Outcome, TicketState, Urgency};
 
 impl Oracle {
     /// Ends the runs whose time is over.
@@ -51,8 +51,28 @@ impl Oracle {
         self.events.push(Event::Ended { at_ms: self.now, target, ending });
     }
 
+    /// Runs that have taken as long as they may give up their place, or end as failed.
+    pub(super) fn pass_limits(&mut self) -> bool {
+        let past = |flight: &Flight, now| !flight.overran && flight.limit <= now;
+        let mut any = false;
+        while let Some(index) = self.flights.iter().position(|flight| past(flight, self.now)) {
+            any = true;
+            self.tally.overran += 1;
+            self.flights[index].overran = true;
+            if self.policy.on_overrun == OnOverrun::Cancel {
+                let flight = self.flights.remove(index);
+                self.end_as(flight, Outcome::Fail, Ending::Overran);
+            }
+        }
+        any
+    }
+
     pub(super) fn end(&mut self, flight: Flight, outcome: Outcome) {
-        self.land(&flight, ending(outcome));
+        self.end_as(flight, outcome, ending(outcome));
+    }
+
+    fn end_as(&mut self, flight: Flight, outcome: Outcome, ending: Ending) {
+        self.land(&flight, ending);
         if outcome == Outcome::Panic {
             self.tally.panics += 1;
         }

@@ -1,7 +1,7 @@
 //! Requests, and the runs that serve them.
 
 use super::request::{Request, leader};
-use super::{Ends, Event, Flight, Oracle, Started, after};
+use super::{Ends, Event, Flight, NEVER, Oracle, Started, after};
 use crate::scenario::{Outcome, ResultSpec, Urgency};
 
 impl Oracle {
@@ -88,6 +88,8 @@ impl Oracle {
             target: key,
             orphaned: None,
             barrier,
+            limit: self.policy.run_limit_ms.map_or(NEVER, |limit| after(self.now, limit)),
+            overran: false,
             requests: wake.into_iter().map(|request| request.taken_under(generation)).collect(),
             ends: match result {
                 ResultSpec::Hold => Ends::WhenTold,

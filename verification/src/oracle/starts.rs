@@ -52,8 +52,9 @@ impl Oracle {
 
     /// Whether no run may start, whatever waits: no place is left, or a barrier runs.
     fn is_closed(&self) -> bool {
-        self.flights.len() as u64 >= self.policy.max_active
-            || self.flights.iter().any(|flight| flight.barrier)
+        let in_time = self.flights.iter().filter(|flight| !flight.overran);
+        in_time.clone().count() as u64 >= self.policy.max_active
+            || in_time.clone().any(|flight| flight.barrier)
     }
 
     /// The barrier whose turn it is, and those that go before it.

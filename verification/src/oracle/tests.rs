@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -18,7 +18,7 @@ fn oracle(policy: &Policy) -> Box<dyn Subject> {
 fn own_scenarios_hold() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let files = below(&folder).unwrap_or_default();
-    assert!(files.len() >= 207, "only {} scenarios found", files.len());
+    assert!(files.len() >= 216, "only {} scenarios found", files.len());
     for file in files {
         let report = play_file(&file, oracle);
         assert!(report.passed(), "{}", report.text(true));
@@ -26,18 +26,23 @@ fn own_scenarios_hold() {
 }
 
 proptest! {
-    /// P6 one run: no target runs twice at once, and no more run than the policy allows.
+    /// P6 one run: no target runs twice at once, and no more run than the policy allows, but past
+    /// their limit.
     #[test]
     fn one_run_a_target(scenario in schedule()) {
         let mut oracle = Oracle::new(&scenario.policy);
         crate::scenario::play::play(&scenario, &mut oracle);
-        let mut running = BTreeSet::new();
+        let limit = scenario.policy.run_limit_ms.unwrap_or(u64::MAX);
+        let mut running = BTreeMap::new();
         for event in oracle.events() {
             match event {
-                Event::Started(run) => prop_assert!(running.insert(run.target.clone())),
-                Event::Ended { target, .. } => prop_assert!(running.remove(target)),
+                Event::Started(run) => {
+                    prop_assert_eq!(running.insert(run.target.clone(), run.at_ms), None);
+                    let in_time = running.values().filter(|start| run.at_ms - **start < limit);
+                    prop_assert!(in_time.count() as u64 <= scenario.policy.max_active);
+                }
+                Event::Ended { target, .. } => prop_assert!(running.remove(target).is_some()),
             }
-            prop_assert!(running.len() as u64 <= scenario.policy.max_active);
         }
     }
 
@@ -52,24 +57,26 @@ proptest! {
         prop_assert!(oracle.deadline().is_none_or(|deadline| deadline > oracle.now));
     }
 
-    /// Nothing starts beside a barrier's run, and that starts beside others only past its limit.
+    /// Nothing starts beside a barrier's run within its limit, and that starts beside others only past its limit.
     #[test]
     fn barriers_run_alone(scenario in schedule()) {
         let mut oracle = Oracle::new(&scenario.policy);
         crate::scenario::play::play(&scenario, &mut oracle);
-        let mut barrier: Option<String> = None;
+        let limit = scenario.policy.run_limit_ms.unwrap_or(u64::MAX);
+        let mut barrier: Option<(String, u64)> = None;
         for event in oracle.events() {
             match event {
                 Event::Started(run) => {
-                    prop_assert_eq!(&barrier, &None);
+                    let alone = barrier.take_if(|(_, start)| run.at_ms - *start < limit);
+                    prop_assert_eq!(alone, None);
                     if let Some(beside) = run.beside {
-                        barrier = Some(run.target.clone());
+                        barrier = Some((run.target.clone(), run.at_ms));
                         let late = run.at_ms >= scenario.policy.barrier_limit_ms;
                         prop_assert!(beside == 0 || late);
                     }
                 }
                 Event::Ended { target, .. } => {
-                    barrier = barrier.filter(|alone| alone != target);
+                    barrier = barrier.filter(|(alone, _)| alone != target);
                 }
             }
         }

@@ -37,7 +37,8 @@ laws! {
     Grow = "law-generations" [2] "each install has a greater generation than all before it";
     Kept = "law-no-lost-wake" [3]
         "a wake that was accepted waits, runs or has run when its instant is settled";
-    One = "law-one-run" [6] "no target runs twice at once, and no more run than max-active";
+    One = "law-one-run" [6] "no target runs twice at once, and no more run than max-active but past \
+                      their limit";
     Armed = "law-cadence" [8]
         "a target with a cadence has a next beat, and the driver a deadline no later than it";
     Spin = "law-no-spin" [11]
@@ -93,7 +94,8 @@ pub struct Watched {
     woken: BTreeSet<String>,
     /// How many events have been looked at.
     told: usize,
-    running: BTreeSet<String>,
+    /// What runs, and since when.
+    running: BTreeMap<String, u64>,
     stopped: bool,
     /// Steps since the last settled instant, and the counters there.
     steps: u64,
@@ -137,7 +139,7 @@ impl Watched {
             names: BTreeSet::new(),
             woken: BTreeSet::new(),
             told: 0,
-            running: BTreeSet::new(),
+            running: BTreeMap::new(),
             stopped: false,
             steps: 0,
             settled,
@@ -327,8 +329,10 @@ impl Watched {
         for event in events {
             match event {
                 Event::Started(run) => {
-                    let alone = self.running.insert(run.target.clone());
-                    let places = self.running.len() as u64 <= self.policy.max_active;
+                    let alone = self.running.insert(run.target.clone(), run.at_ms).is_none();
+                    let limit = self.policy.run_limit_ms.unwrap_or(u64::MAX);
+                    let in_time = self.running.values().filter(|start| run.at_ms - **start < limit);
+                    let places = in_time.count() as u64 <= self.policy.max_active;
                     let running = self.running.clone();
                     self.check(Id::One, alone && places, || {
                         format!("a start of {} while these run: {running:?}", run.target)
@@ -394,7 +398,8 @@ impl Watched {
         let events = self.engine.events().len();
         let happened = self.steps
             + (events - self.settled_events) as u64
-            + (counters.beats - self.settled.beats);
+            + (counters.beats - self.settled.beats)
+            + (counters.overran - self.settled.overran);
         let turns = counters.turns - self.settled.turns;
         self.check(Id::Spin, turns <= TURNS_EACH * (happened + 1), || {
             format!("{turns} turns for {happened} steps, beats, starts and ends")

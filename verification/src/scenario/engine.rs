@@ -14,8 +14,8 @@ use reveille::{
 
 use super::subject::{EVENT_LIMIT, Ending, Event, Refusal, Started, Subject};
 use super::{
-    Action, Counter, Missed, OnReplace, Or, Outcome, Policy, ResultSpec, RosterEntry, TargetState,
-    TicketState, Urgency,
+    Action, Counter, Missed, OnOverrun, OnReplace, Or, Outcome, Policy, ResultSpec, RosterEntry,
+    TargetState, TicketState, Urgency,
 };
 
 /// How many turns a scenario may take for each event that it may: beats that pass unseen cost
@@ -144,8 +144,12 @@ fn policy_of(policy: &Policy) -> impl FnOnce(&mut reveille::Policy) {
             within: ms(flood.within_ms),
         });
         to.barrier_limit = ms(policy.barrier_limit_ms);
-        // A held run of a scenario is no hung one.
-        to.run_limit = None;
+        // A held run of a scenario is no hung one, unless the policy says so.
+        to.run_limit = policy.run_limit_ms.map(ms);
+        to.on_overrun = match policy.on_overrun {
+            OnOverrun::Report => reveille::OnOverrun::Report,
+            OnOverrun::Cancel => reveille::OnOverrun::Cancel,
+        };
         // Scenarios name few targets.
         to.max_targets = NonZeroU32::MIN.saturating_add(4_095);
     }
@@ -282,11 +286,11 @@ impl EngineSubject {
         }
     }
 
-    /// Forgets the runs that the hub has cancelled.
-    fn drop_cancelled(&mut self) {
+    /// Forgets the runs that the hub has ended.
+    fn drop_ended(&mut self, ending: Ending) {
         let cancelled = |flight: &mut Flight| flight.run.is_cancelled();
         for flight in self.flights.extract_if(.., cancelled).collect::<Vec<_>>() {
-            self.tell_end(&flight.run, Ending::Cancelled);
+            self.tell_end(&flight.run, ending);
         }
     }
 
@@ -568,7 +572,7 @@ impl Subject for EngineSubject {
             }
         }
         self.engine.observe(self.now());
-        self.drop_cancelled();
+        self.drop_ended(Ending::Cancelled);
         Ok(())
     }
 
@@ -576,6 +580,7 @@ impl Subject for EngineSubject {
         loop {
             self.end_what_is_over();
             self.engine.turn(self.now());
+            self.drop_ended(Ending::Overran);
             self.happens()?;
             let mut started = false;
             while let Some(run) = self.engine.next_run() {
@@ -636,6 +641,7 @@ impl Subject for EngineSubject {
             Counter::StaleDisposes => counters.stale_disposes,
             Counter::Panics => counters.panics,
             Counter::StaleClaims => counters.stale_claims,
+            Counter::Overran => counters.overran,
         }
     }
 

@@ -163,11 +163,13 @@ pub enum Counter {
     Panics,
     /// Cadences that a runner found to be another's.
     StaleClaims,
+    /// Runs that took longer than they may.
+    Overran,
 }
 
 impl Counter {
     /// All counters, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Accepted,
         Self::Started,
         Self::Coalesced,
@@ -179,5 +181,6 @@ impl Counter {
         Self::StaleDisposes,
         Self::Panics,
         Self::StaleClaims,
+        Self::Overran,
     ];
 }

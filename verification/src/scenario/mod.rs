@@ -77,6 +77,10 @@ pub struct Policy {
     pub flood: Option<Flood>,
     /// How long a barrier waits at most.
     pub barrier_limit_ms: u64,
+    /// How long a run may take; none is for ever.
+    pub run_limit_ms: Option<u64>,
+    /// What else becomes of a run that takes longer.
+    pub on_overrun: OnOverrun,
 }
 
 impl Default for Policy {
@@ -93,6 +97,8 @@ impl Default for Policy {
             spacing_ms: 0,
             flood: None,
             barrier_limit_ms: 30_000,
+            run_limit_ms: None,
+            on_overrun: OnOverrun::Report,
         }
     }
 }
@@ -123,6 +129,15 @@ pub enum OnReplace {
     /// They go on, and their targets wait for them.
     Finish,
     /// They end at the install, and their wakes pass to the new handler.
+    Cancel,
+}
+
+/// What becomes of a run that takes longer than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnOverrun {
+    /// It gives up its place among those of `max-active`, and goes on.
+    Report,
+    /// Besides, it ends as failed.
     Cancel,
 }
 

@@ -7,8 +7,8 @@ use std::fmt;
 use super::expect::expectation;
 use super::words::{Words, quoted};
 use super::{
-    Action, Flood, Missed, OnReplace, Or, Outcome, Policy, ResultSpec, RosterEntry, Scenario, Step,
-    Urgency, Verb,
+    Action, Flood, Missed, OnOverrun, OnReplace, Or, Outcome, Policy, ResultSpec, RosterEntry,
+    Scenario, Step, Urgency, Verb,
 };
 
 /// A line that is no line of a scenario.
@@ -37,7 +37,7 @@ const VERBS: &str = "install, script, dispose, wake, beat, finish, cancel, postp
 const MILLISECONDS: &str = "whole milliseconds";
 const RESULT: &str = "a result: ran, skip, busy, busy:MS, defer:MS, fail, fail:MS or panic, each \
                       with @MS or without, or hold";
-const POLICY_KEYS: [&str; 11] = [
+const POLICY_KEYS: [&str; 13] = [
     "coalesce",
     "retry",
     "backoff-factor",
@@ -49,6 +49,8 @@ const POLICY_KEYS: [&str; 11] = [
     "spacing",
     "flood",
     "barrier-limit",
+    "run-limit",
+    "on-overrun",
 ];
 
 /// Reads a scenario.
@@ -145,6 +147,18 @@ fn read_policy<'text>(
             "spacing" => policy.spacing_ms = words.as_whole(MILLISECONDS, value)?,
             "flood" => policy.flood = flood(words, value)?,
             "barrier-limit" => policy.barrier_limit_ms = words.as_whole(MILLISECONDS, value)?,
+            "run-limit" if value == "off" => policy.run_limit_ms = None,
+            "run-limit" => {
+                let limit = words.as_positive("off or whole milliseconds", value)?;
+                policy.run_limit_ms = Some(limit);
+            }
+            "on-overrun" => {
+                policy.on_overrun = match value {
+                    "report" => OnOverrun::Report,
+                    "cancel" => OnOverrun::Cancel,
+                    _ => return Err(words.refuse("report or cancel", &quoted(value))),
+                }
+            }
             _ => {
                 policy.on_replace = match value {
                     "finish" => OnReplace::Finish,

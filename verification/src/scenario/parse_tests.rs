@@ -55,6 +55,12 @@ fn bad_lines_are_refused() {
         "policy flood=5/100/100",
         "policy barrier-limit=none",
         "policy spacing=1 spacing=1",
+        "policy run-limit=0",
+        "policy run-limit=",
+        "policy run-limit=none",
+        "policy run-limit=5 run-limit=off",
+        "policy on-overrun=",
+        "policy on-overrun=finish",
         // Times.
         "install A",
         "-1 install A",
@@ -275,6 +281,11 @@ fn errors_tell_what_was_expected() {
     assert_eq!(told("0 runner A x=10 y"), "line 1: expected TARGET=MS or TARGET=MS/PHASE, got `y`");
     assert_eq!(told("0 runner A x=10 x=20/5"), "line 1: expected x only once, got `x=20/5`");
     assert_eq!(told("policy flood=5"), "line 1: expected N/MS or off, got `5`");
+    assert_eq!(
+        told("policy run-limit=0"),
+        "line 1: expected off or whole milliseconds of at least 1, got `0`"
+    );
+    assert_eq!(told("policy on-overrun=finish"), "line 1: expected report or cancel, got `finish`");
     assert_eq!(told("0 postpone x"), "line 1: expected in=, got the end of the line");
 }
 

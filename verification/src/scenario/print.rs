@@ -3,8 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    Action, Counter, Expectation, Flood, LastRun, Missed, OnReplace, Or, Outcome, Policy,
-    ResultSpec, RosterEntry, Scenario, Step, TargetState, TicketState, Urgency, Verb,
+    Action, Counter, Expectation, Flood, LastRun, Missed, OnOverrun, OnReplace, Or, Outcome,
+    Policy, ResultSpec, RosterEntry, Scenario, Step, TargetState, TicketState, Urgency, Verb,
 };
 
 impl Display for Scenario {
@@ -48,9 +48,13 @@ impl Display for Policy {
             OnReplace::Finish => {}
             OnReplace::Cancel => f.write_str(" on-replace=cancel")?,
         }
-        match self.flood {
-            None => Ok(()),
-            Some(Flood { starts, within_ms }) => write!(f, " flood={starts}/{within_ms}"),
+        if let Some(Flood { starts, within_ms }) = self.flood {
+            write!(f, " flood={starts}/{within_ms}")?;
+        }
+        optional(f, " run-limit=", self.run_limit_ms.as_ref())?;
+        match self.on_overrun {
+            OnOverrun::Report => Ok(()),
+            OnOverrun::Cancel => f.write_str(" on-overrun=cancel"),
         }
     }
 }
@@ -274,6 +278,7 @@ impl Counter {
             Self::StaleDisposes => "stale-disposes",
             Self::Panics => "panics",
             Self::StaleClaims => "stale-claims",
+            Self::Overran => "overran",
         }
     }
 }

@@ -56,7 +56,7 @@ pub trait Subject {
     /// The name of the installed handler.
     fn handler(&self) -> Option<String>;
 
-    /// How many runs are in flight.
+    /// How many runs are in flight, those past their limit too.
     fn active(&self) -> u64;
 
     /// How many runs were in flight at most.
@@ -126,6 +126,8 @@ pub enum Ending {
     Panic,
     /// The handler was replaced.
     Cancelled,
+    /// It took longer than it may.
+    Overran,
 }
 
 impl fmt::Display for Event {
@@ -166,6 +168,7 @@ impl fmt::Display for Ending {
             Self::Fail => "fail",
             Self::Panic => "panic",
             Self::Cancelled => "cancelled",
+            Self::Overran => "overran",
         })
     }
 }
