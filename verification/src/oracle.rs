@@ -63,6 +63,8 @@ pub struct Oracle {
     /// In the order in which they were created.
     targets: Vec<Target>,
     flights: Vec<Flight>,
+    /// When runs started, of all targets there ever were.
+    started: Vec<u64>,
     /// When the last run of each key ended; a target cannot start before.
     free_since: BTreeMap<String, u64>,
     events: Vec<Event>,
@@ -146,6 +148,7 @@ impl Oracle {
             scripts: BTreeMap::new(),
             targets: Vec::new(),
             flights: Vec::new(),
+            started: Vec::new(),
             free_since: BTreeMap::new(),
             events: Vec::new(),
             happened: 0,
@@ -209,7 +212,9 @@ impl Oracle {
     /// What waits is requested anew, no sooner than so long from now, but for beats that are owed.
     fn postpone(&mut self, key: &str, ms: u64) {
         let (now, earliest) = (self.now, after(self.now, ms));
-        let burst = self.policy.missed == Missed::Burst;
+        let missed = self.policy.missed;
+        let burst = missed == Missed::Burst;
+        let before = self.target(key).waiting(missed);
         for request in &mut self.target(key).requests {
             if burst && request.beats > 0 && !request.retained {
                 continue;
@@ -221,6 +226,8 @@ impl Oracle {
                 Request::new(number, &request.reason, request.urgency, now, due.max(earliest));
             *request = Request { ticket, ..anew };
         }
+        // What is no beat any more merges into the next beat that is owed.
+        self.tally.coalesced += before - self.target(key).waiting(missed);
     }
 
     fn wake_all(&mut self, reason: &str, delay: u64, urgency: Urgency) {
@@ -320,6 +327,7 @@ impl Subject for Oracle {
                 self.await_wake(name, *or, (target, reason, delay, *urgency));
             }
             Action::Revive { target } => self.revive(target),
+            Action::Forgive { target } => self.forgive(target),
             Action::Runner { name, roster } => self.start_runner(name, roster),
             Action::Update { name, roster } => self.update_runner(name, roster)?,
             Action::StopRunner { name } => self.stop_runner(name)?,

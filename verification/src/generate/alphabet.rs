@@ -79,7 +79,12 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         select(&ACTIVES[..]),
         select(&MISSED[..]),
         select(&ON_REPLACE[..]),
-        (select(&SPACINGS[..]), select(&FLOODS[..]), select(&BARRIER_LIMITS[..])),
+        (
+            select(&SPACINGS[..]),
+            select(&FLOODS[..]),
+            select(&FLOODS[..]),
+            select(&BARRIER_LIMITS[..]),
+        ),
         (select(&RUN_LIMITS[..]), select(&ON_OVERRUN[..])),
     )
         .prop_map(
@@ -92,7 +97,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
                 max_active,
                 missed,
                 on_replace,
-                (spacing_ms, flood, barrier_limit_ms),
+                (spacing_ms, flood, hub_flood, barrier_limit_ms),
                 (run_limit_ms, on_overrun),
             )| Policy {
                 coalesce_ms,
@@ -105,6 +110,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
                 on_replace,
                 spacing_ms,
                 flood,
+                hub_flood,
                 barrier_limit_ms,
                 run_limit_ms,
                 on_overrun,
@@ -195,6 +201,7 @@ fn request() -> impl Strategy<Value = Action> {
             urgency,
         }),
         1 => target().prop_map(|target| Action::Revive { target }),
+        1 => target().prop_map(|target| Action::Forgive { target }),
     ]
 }
 

@@ -39,6 +39,7 @@ impl Bytes<'_> {
             on_replace: self.pick(&ON_REPLACE),
             spacing_ms: self.pick(&SPACINGS),
             flood: self.pick(&FLOODS),
+            hub_flood: self.pick(&FLOODS),
             barrier_limit_ms: self.pick(&BARRIER_LIMITS),
             run_limit_ms: self.pick(&RUN_LIMITS),
             on_overrun: self.pick(&ON_OVERRUN),
@@ -130,8 +131,9 @@ impl Bytes<'_> {
                 or: self.pick(&ORS),
             },
             13 => Action::Barrier { target: self.name(&TARGETS), reason: self.name(&REASONS) },
-            14 => match self.pick(&[0, 1]) {
+            14 => match self.pick(&[0, 1, 2]) {
                 0 => Action::Revive { target: self.name(&TARGETS) },
+                1 => Action::Forgive { target: self.name(&TARGETS) },
                 _ => Action::WakeAll {
                     in_ms: self.pick(&DELAYS),
                     urgency: self.pick(&URGENCIES),

@@ -107,7 +107,9 @@ impl State {
                 Verb::Act(Action::Script { .. } | Action::Barrier { .. } | Action::Suspend { .. })
             )
         };
-        let rates = self.policy.spacing_ms > 0 || self.policy.flood.is_some();
+        let rates = self.policy.spacing_ms > 0
+            || self.policy.flood.is_some()
+            || self.policy.hub_flood.is_some();
         !rates && !self.steps.iter().any(|(_, verb)| holds(verb))
     }
 

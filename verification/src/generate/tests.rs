@@ -41,7 +41,7 @@ fn the_oracle_does_not_differ_from_itself() {
 #[test]
 fn each_wrong_policy_is_found() {
     type Change = fn(&mut Policy);
-    let changes: [(&str, Change); 13] = [
+    let changes: [(&str, Change); 14] = [
         ("coalesce", |policy| policy.coalesce_ms += 1),
         ("retry", |policy| policy.retry_ms += 1),
         ("backoff-factor", |policy| policy.backoff_factor += 1),
@@ -62,6 +62,10 @@ fn each_wrong_policy_is_found() {
         ("flood", |policy| match &mut policy.flood {
             Some(flood) => flood.starts += 1,
             None => policy.flood = Some(Flood { starts: 2, within_ms: 30 }),
+        }),
+        ("hub-flood", |policy| match &mut policy.hub_flood {
+            Some(flood) => flood.starts += 1,
+            None => policy.hub_flood = Some(Flood { starts: 2, within_ms: 30 }),
         }),
         ("barrier-limit", |policy| policy.barrier_limit_ms += 1),
         ("run-limit", |policy| policy.run_limit_ms = policy.run_limit_ms.map(|limit| limit + 1)),

@@ -104,6 +104,9 @@ fn table<'a>(parent: &'a mut Table, name: &str) -> Result<&'a mut Table, LabErro
 mod tests {
     use super::*;
 
+    /// No checker of a lab looks at them: they sit on top.
+    const LEFT_OUT: [&str; 3] = ["benches", "crates/reveille-tokio", "crates/reveille-axum"];
+
     const OURS: &str = include_str!("../../../Cargo.toml");
 
     #[test]
@@ -127,7 +130,7 @@ mod tests {
         let root: Table = OURS.parse().unwrap();
         for member in root["workspace"]["members"].as_array().unwrap() {
             let member = member.as_str().unwrap();
-            assert!(MEMBERS.contains(&member) || member == "benches", "{member}");
+            assert!(MEMBERS.contains(&member) || LEFT_OUT.contains(&member), "{member}");
         }
     }
 }

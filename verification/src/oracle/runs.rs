@@ -56,12 +56,27 @@ impl Oracle {
         self.tally.coalesced += merged;
     }
 
+    /// The target starts clean, as it would after an install, but that its wakes stay where they are.
+    pub(super) fn forgive(&mut self, key: &str) {
+        let target = self.target(key);
+        target.floor = 0;
+        target.failures = 0;
+        for request in &mut target.requests {
+            request.deferred_to = None;
+            request.starts = 0;
+        }
+        for flight in self.flights.iter_mut().filter(|flight| flight.target == key) {
+            flight.requests.iter_mut().for_each(|request| request.starts = 0);
+        }
+    }
+
     pub(super) fn start(&mut self, index: usize) {
         let Some(installed) = self.installed.clone() else { return };
         let generation = self.generation;
         let (wake, rest) = self.targets[index].next_wake(self.policy.missed);
         self.targets[index].requests = rest;
         self.targets[index].started.push(self.now);
+        self.started.push(self.now);
         self.delay_cadence(index, &wake);
 
         let key = self.targets[index].key.clone();

@@ -1,6 +1,7 @@
 //! Which run starts next: from which instant each may, and what holds it back.
 
 use super::request::{is_urgent, wants_from};
+use super::target::flooded;
 use super::{NEVER, Oracle, after};
 use crate::scenario::subject::Refusal;
 
@@ -13,6 +14,7 @@ struct Candidate {
     /// Its place among the targets, which is the order of their creation.
     index: usize,
     is_barrier: bool,
+    is_urgent: bool,
 }
 
 impl Oracle {
@@ -23,7 +25,7 @@ impl Oracle {
             let instant = self.may_start_but_for_rates(index)?.max(rates);
             let wake = self.targets[index].next_requests(self.policy.missed);
             let is_barrier = wake.iter().any(|request| request.barrier);
-            Some(Candidate { instant, index, is_barrier })
+            Some(Candidate { instant, index, is_barrier, is_urgent: is_urgent(&wake) })
         };
         indices.filter_map(candidate).collect()
     }
@@ -50,6 +52,19 @@ impl Oracle {
         (!is_urgent(&wake)).then(|| target.rates_allow_from(&self.policy))
     }
 
+    /// Until when the rate of all targets together holds back this start. The instant from which it may
+    /// start, and so its place among the others, stays what it is.
+    fn held_to(&self, candidate: &Candidate) -> u64 {
+        if candidate.is_urgent { 0 } else { flooded(&self.started, self.policy.hub_flood) }
+    }
+
+    /// Those that it does not hold back now.
+    fn let_go(&self) -> Vec<Candidate> {
+        let mut candidates = self.candidates();
+        candidates.retain(|it| self.held_to(it) <= self.now);
+        candidates
+    }
+
     /// Whether no run may start, whatever waits: no place is left, or a barrier runs.
     fn is_closed(&self) -> bool {
         let in_time = self.flights.iter().filter(|flight| !flight.overran);
@@ -71,7 +86,7 @@ impl Oracle {
         if self.is_closed() {
             return None;
         }
-        let candidates = self.candidates();
+        let candidates = self.let_go();
         let Some((barrier, before)) = self.turn(&candidates) else {
             let first = candidates.into_iter().min()?;
             return (first.instant <= self.now).then_some(first.index);
@@ -92,11 +107,12 @@ impl Oracle {
             return Vec::new();
         }
         let candidates = self.candidates();
+        let starts = |it: Candidate| it.instant.max(self.held_to(&it));
         match self.turn(&candidates) {
-            None => candidates.into_iter().map(|it| it.instant).collect(),
+            None => candidates.into_iter().map(starts).collect(),
             Some((barrier, before)) => {
                 let limit = after(barrier.instant, self.policy.barrier_limit_ms);
-                before.into_iter().map(|it| it.instant).chain([limit]).collect()
+                before.into_iter().map(starts).chain([limit]).collect()
             }
         }
     }

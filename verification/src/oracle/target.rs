@@ -3,7 +3,7 @@
 use super::after;
 use super::cadence::Cadence;
 use super::request::Request;
-use crate::scenario::{Missed, Policy};
+use crate::scenario::{Flood, Missed, Policy};
 
 /// A target with all its requests that no run has served.
 #[derive(Clone, Debug)]
@@ -23,6 +23,15 @@ pub(super) struct Target {
     pub(super) given_up: Vec<Request>,
 }
 
+/// Until when so many starts as there were are enough.
+pub(super) fn flooded(started: &[u64], flood: Option<Flood>) -> u64 {
+    flood.map_or(0, |flood| {
+        let starts = usize::try_from(flood.starts).unwrap_or(usize::MAX);
+        let nth_last = started.iter().rev().nth(starts.saturating_sub(1));
+        nth_last.map_or(0, |instant| after(*instant, flood.within_ms))
+    })
+}
+
 impl Target {
     pub(super) fn new(key: &str) -> Self {
         Self {
@@ -40,12 +49,7 @@ impl Target {
     /// The instant from which its rates allow a run that is not urgent.
     pub(super) fn rates_allow_from(&self, policy: &Policy) -> u64 {
         let spaced = self.started.last().map_or(0, |last| after(*last, policy.spacing_ms));
-        let flooded = policy.flood.map_or(0, |flood| {
-            let starts = usize::try_from(flood.starts).unwrap_or(usize::MAX);
-            let nth_last = self.started.iter().rev().nth(starts.saturating_sub(1));
-            nth_last.map_or(0, |instant| after(*instant, flood.within_ms))
-        });
-        spaced.max(flooded)
+        spaced.max(flooded(&self.started, policy.flood))
     }
 
     pub(super) fn next_beat(&self) -> Option<u64> {

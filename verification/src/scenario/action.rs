@@ -106,6 +106,11 @@ pub enum Action {
         /// The target.
         target: String,
     },
+    /// Have a target start clean, as after an install.
+    Forgive {
+        /// The target.
+        target: String,
+    },
     /// Start a runner: install it, and set cadences as its own.
     Runner {
         /// The runner, and the handler.
@@ -161,6 +166,7 @@ impl Action {
             | Self::Barrier { target, .. }
             | Self::Await { target, .. }
             | Self::Revive { target }
+            | Self::Forgive { target }
             | Self::Remove { target } => vec![target],
             Self::Script { target, .. } => target.as_deref().into_iter().collect(),
             Self::Runner { roster, .. } | Self::Update { roster, .. } => {

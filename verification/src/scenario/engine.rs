@@ -139,10 +139,12 @@ fn policy_of(policy: &Policy) -> impl FnOnce(&mut reveille::Policy) {
             OnReplace::Cancel => reveille::OnReplace::Cancel,
         };
         to.spacing = ms(policy.spacing_ms);
-        to.flood = policy.flood.map(|flood| Flood {
+        let flood_of = |flood: super::Flood| Flood {
             starts: small(flood.starts).unwrap_or(NonZeroU32::MIN),
             within: ms(flood.within_ms),
-        });
+        };
+        to.flood = policy.flood.map(flood_of);
+        to.hub_flood = policy.hub_flood.map(flood_of);
         to.barrier_limit = ms(policy.barrier_limit_ms);
         // A held run of a scenario is no hung one, unless the policy says so.
         to.run_limit = policy.run_limit_ms.map(ms);
@@ -532,6 +534,11 @@ impl Subject for EngineSubject {
                 let wake = self.wake(reason, *in_ms, *urgency);
                 let ticket = self.hub.wake_awaited(target.clone(), wake).ok();
                 self.tickets.insert(name.clone(), ticket.map(|ticket| asked(ticket, *or)));
+            }
+            Action::Forgive { target } => {
+                if let Some(target) = self.hub.find(target) {
+                    target.forgive();
+                }
             }
             Action::Revive { target } => {
                 if let Some(target) = self.hub.find(target) {

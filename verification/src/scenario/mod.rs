@@ -75,6 +75,8 @@ pub struct Policy {
     pub spacing_ms: u64,
     /// How often at most a target starts, but for urgent wakes.
     pub flood: Option<Flood>,
+    /// How often at most all targets together start, but for urgent wakes.
+    pub hub_flood: Option<Flood>,
     /// How long a barrier waits at most.
     pub barrier_limit_ms: u64,
     /// How long a run may take; none is for ever.
@@ -96,6 +98,7 @@ impl Default for Policy {
             on_replace: OnReplace::Finish,
             spacing_ms: 0,
             flood: None,
+            hub_flood: None,
             barrier_limit_ms: 30_000,
             run_limit_ms: None,
             on_overrun: OnOverrun::Report,
@@ -103,7 +106,7 @@ impl Default for Policy {
     }
 }
 
-/// So many starts of a target within so long are enough.
+/// So many starts within so long are enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flood {
     /// How many starts.

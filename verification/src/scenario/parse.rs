@@ -32,12 +32,12 @@ impl fmt::Display for ParseError {
 impl Error for ParseError {}
 
 const VERBS: &str = "install, script, dispose, wake, beat, finish, cancel, postpone, wake-all, \
-                     barrier, await, revive, runner, update, remove, suspend, wallclock, stop or \
+                     barrier, await, revive, forgive, runner, update, remove, suspend, wallclock, stop or \
                      expect";
 const MILLISECONDS: &str = "whole milliseconds";
 const RESULT: &str = "a result: ran, skip, busy, busy:MS, defer:MS, fail, fail:MS or panic, each \
                       with @MS or without, or hold";
-const POLICY_KEYS: [&str; 13] = [
+const POLICY_KEYS: [&str; 14] = [
     "coalesce",
     "retry",
     "backoff-factor",
@@ -48,6 +48,7 @@ const POLICY_KEYS: [&str; 13] = [
     "on-replace",
     "spacing",
     "flood",
+    "hub-flood",
     "barrier-limit",
     "run-limit",
     "on-overrun",
@@ -145,7 +146,8 @@ fn read_policy<'text>(
                 }
             }
             "spacing" => policy.spacing_ms = words.as_whole(MILLISECONDS, value)?,
-            "flood" => policy.flood = flood(words, value)?,
+            "flood" => policy.flood = flood(words, value, 1_000)?,
+            "hub-flood" => policy.hub_flood = flood(words, value, 1_000_000)?,
             "barrier-limit" => policy.barrier_limit_ms = words.as_whole(MILLISECONDS, value)?,
             "run-limit" if value == "off" => policy.run_limit_ms = None,
             "run-limit" => {
@@ -173,8 +175,7 @@ fn read_policy<'text>(
     }
 }
 
-fn flood(words: &Words<'_>, text: &str) -> Result<Option<Flood>, ParseError> {
-    const MOST: u64 = 1_000;
+fn flood(words: &Words<'_>, text: &str, most: u64) -> Result<Option<Flood>, ParseError> {
     if text == "off" {
         return Ok(None);
     }
@@ -183,8 +184,8 @@ fn flood(words: &Words<'_>, text: &str) -> Result<Option<Flood>, ParseError> {
     };
     let within_ms = words.as_positive("whole milliseconds after /", within)?;
     match words.as_positive("a whole number of starts before /", starts)? {
-        starts if starts <= MOST => Ok(Some(Flood { starts, within_ms })),
-        _ => Err(words.refuse(&format!("at most {MOST} starts before /"), &quoted(starts))),
+        starts if starts <= most => Ok(Some(Flood { starts, within_ms })),
+        _ => Err(words.refuse(&format!("at most {most} starts before /"), &quoted(starts))),
     }
 }
 
@@ -204,6 +205,7 @@ fn verb(words: &mut Words<'_>) -> Result<Verb, ParseError> {
         "barrier" => barrier(words)?,
         "await" => await_wake(words)?,
         "revive" => Action::Revive { target: target(words)? },
+        "forgive" => Action::Forgive { target: target(words)? },
         "runner" => Action::Runner { name: runner(words)?, roster: roster(words)? },
         "update" => Action::Update { name: runner(words)?, roster: roster(words)? },
         "remove" => Action::Remove { target: target(words)? },

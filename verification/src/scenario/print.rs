@@ -48,6 +48,9 @@ impl Display for Policy {
             OnReplace::Finish => {}
             OnReplace::Cancel => f.write_str(" on-replace=cancel")?,
         }
+        if let Some(Flood { starts, within_ms }) = self.hub_flood {
+            write!(f, " hub-flood={starts}/{within_ms}")?;
+        }
         if let Some(Flood { starts, within_ms }) = self.flood {
             write!(f, " flood={starts}/{within_ms}")?;
         }
@@ -110,6 +113,7 @@ impl Display for Action {
             Self::Cancel { target } => write!(f, "cancel {target}"),
             Self::Postpone { target, in_ms } => write!(f, "postpone {target} in={in_ms}"),
             Self::Revive { target } => write!(f, "revive {target}"),
+            Self::Forgive { target } => write!(f, "forgive {target}"),
             Self::Runner { name, roster } => {
                 write!(f, "runner {name}")?;
                 roster.iter().try_for_each(|entry| write!(f, " {entry}"))

@@ -62,7 +62,13 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if let Some(before) = due.find(goes_before) {
             return Some(before);
         }
-        Some((if state.running.is_empty() { turn } else { until }, barrier))
+        if state.running.is_empty() {
+            return Some((turn, barrier));
+        }
+        // What the rate of all holds back still goes before it, if that ends while it waits.
+        let held = rate > state.now
+            && state.starts.up_to(turn).any(|(at, index)| !state.barriers.has(at, index));
+        Some((if held { until.min(rate) } else { until }, barrier))
     }
 
     /// When the rate of all targets together lets one start again that is not urgent.
