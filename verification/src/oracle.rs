@@ -10,12 +10,14 @@ use std::collections::BTreeMap;
 
 use crate::scenario::subject::{Ending, Event, Refusal, Started, Subject};
 use crate::scenario::{
-    Action, Counter, LAST_INSTANT_MS, Missed, Policy, ResultSpec, TargetState, TicketState, Urgency,
+    Action, Counter, LAST_INSTANT_MS, LAST_WALL_MS, Missed, Policy, ResultSpec, TargetState,
+    TicketState, Urgency,
 };
 
 mod cadence;
 mod ends;
 mod handlers;
+mod hours;
 mod request;
 mod runners;
 mod runs;
@@ -47,6 +49,10 @@ fn after(instant: u64, delay: u64) -> u64 {
 pub struct Oracle {
     policy: Policy,
     now: u64,
+    /// What the wall clock said at time 0, if it was never set since.
+    wall: i64,
+    /// What the hub takes it for.
+    noted_wall: i64,
     stopped: bool,
     /// The generation of the latest install; 0 before the first one.
     generation: u64,
@@ -139,6 +145,8 @@ impl Oracle {
         Self {
             policy: policy.clone(),
             now: 0,
+            wall: policy.wall_ms,
+            noted_wall: policy.wall_ms,
             stopped: false,
             generation: 0,
             installed: None,
@@ -172,6 +180,7 @@ impl Oracle {
     fn live_through_the_instant(&mut self) -> Result<(), Refusal> {
         loop {
             let ended = self.end_what_ends();
+            self.note_wall();
             let beat = self.beat_what_beats()?;
             let overran = self.pass_limits();
             let started = self.start_what_starts()?;
@@ -312,8 +321,8 @@ impl Subject for Oracle {
                 let delay = in_ms.unwrap_or(self.policy.coalesce_ms);
                 self.wake(target, reason, delay, *urgency);
             }
-            Action::Beat { target, every_ms, phase_ms } => {
-                self.set_cadence(target, *every_ms, *phase_ms, None);
+            Action::Beat { target, every_ms, phase_ms, hours } => {
+                self.set_cadence(target, (*every_ms, *phase_ms, hours.clone()), None);
             }
             Action::BeatOff { target } => self.target(target).cadence = None,
             Action::Postpone { target, in_ms } => self.postpone(target, *in_ms),
@@ -335,8 +344,10 @@ impl Subject for Oracle {
             Action::Cancel { target } => self.discard_pending(target, TicketState::Cancelled),
             Action::Remove { target } => self.remove(target),
             Action::Suspend { ms } => self.suspend(*ms)?,
-            // Deadlines live on the monotonic clock.
-            Action::Wallclock { ms: _ } => {}
+            // Only cadences with hours live by it.
+            Action::Wallclock { ms } => {
+                self.wall = self.wall.saturating_add(*ms).clamp(-LAST_WALL_MS, LAST_WALL_MS);
+            }
             // Nothing that a scenario can see waits for a drain but the tickets of runs in flight.
             Action::Stop { drain_ms } => self.stop(drain_ms.is_some()),
         }

@@ -159,11 +159,9 @@ impl Grid {
         (periods + 1, Tick::from_micros(first.as_micros() + periods * self.period))
     }
 
-    /// The first instant of the grid after `now`, of which `one` is one after `now` too.
-    #[cfg(feature = "calendar")]
-    pub(crate) fn first_after(self, one: Tick, now: Tick) -> Tick {
-        let ahead = one.as_micros() - now.as_micros() - 1;
-        Tick::from_micros(one.as_micros() - ahead / self.period * self.period)
+    /// The same instants, told by one of them: a grid without a phase gets the one that it has.
+    pub(crate) fn through(self, one: Tick) -> Self {
+        Self { phase: Some(one.as_micros() % self.period), ..self }
     }
 
     /// The first instant after `last`, which may lie before the hub's origin: by the phase, or one

@@ -10,8 +10,8 @@ use proptest::sample::select;
 
 use super::machine::Transition;
 use crate::scenario::{
-    Action, Flood, Missed, OnOverrun, OnReplace, Or, Outcome, Policy, ResultSpec, RosterEntry,
-    Urgency,
+    Action, ActiveHours, Flood, Missed, OnOverrun, OnReplace, Or, Outcome, Policy, ResultSpec,
+    RosterEntry, Urgency,
 };
 
 /// How far the time goes on: the durations that policies and actions use, sums of them, and just
@@ -62,8 +62,27 @@ pub(super) const DELAYS: [Option<u64>; 12] = [
 pub(super) const PERIODS: [u64; 8] = [10, 20, 30, 10, 1, 5, 100, u64::MAX];
 pub(super) const PHASES: [Option<u64>; 8] =
     [None, None, None, None, Some(0), Some(3), Some(10), Some(25)];
+/// Mostly none: first and last minute of the day, and the zone.
+pub(super) const HOURS: [Option<(u16, u16, &str)>; 12] = [
+    None,
+    None,
+    None,
+    None,
+    None,
+    Some((0, 1_440, "UTC")),
+    Some((0, 1, "UTC")),
+    Some((1, 1_440, "UTC")),
+    Some((1_320, 60, "UTC")),
+    Some((60, 120, "UTC")),
+    Some((120, 180, "Europe/Berlin")),
+    Some((120, 150, "Europe/Berlin")),
+];
+/// The Unix epoch; shortly before both changes of the clocks in Berlin, and before a midnight.
+pub(super) const WALLS: [i64; 6] =
+    [0, 0, 1_743_296_399_950, 1_761_440_399_960, 1_749_859_199_930, 1_749_859_199_995];
 pub(super) const SUSPENDS: [u64; 5] = [1, 5, 10, 35, 60];
-pub(super) const STEPS_OF_THE_WALL_CLOCK: [i64; 2] = [-3_600_000, 3_600_000];
+pub(super) const STEPS_OF_THE_WALL_CLOCK: [i64; 8] =
+    [-3_600_000, 3_600_000, 60_000, -60_000, 999, 500, -1_000, 86_400_000];
 pub(super) const TICKETS: [&str; 3] = ["t", "t", "u"];
 pub(super) const ORS: [Option<Or>; 6] =
     [None, None, None, Some(Or::Deferral), Some(Or::Deferral), Some(Or::NoHandler)];
@@ -85,7 +104,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
             select(&FLOODS[..]),
             select(&BARRIER_LIMITS[..]),
         ),
-        (select(&RUN_LIMITS[..]), select(&ON_OVERRUN[..])),
+        (select(&RUN_LIMITS[..]), select(&ON_OVERRUN[..]), select(&WALLS[..])),
     )
         .prop_map(
             |(
@@ -98,7 +117,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
                 missed,
                 on_replace,
                 (spacing_ms, flood, hub_flood, barrier_limit_ms),
-                (run_limit_ms, on_overrun),
+                (run_limit_ms, on_overrun, wall_ms),
             )| Policy {
                 coalesce_ms,
                 retry_ms,
@@ -114,6 +133,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
                 barrier_limit_ms,
                 run_limit_ms,
                 on_overrun,
+                wall_ms,
             },
         )
 }
@@ -153,6 +173,10 @@ fn result() -> impl Strategy<Value = ResultSpec> {
             .prop_map(|(outcome, lasts_ms)| ResultSpec::Ends { outcome, lasts_ms }),
         1 => Just(ResultSpec::Hold),
     ]
+}
+
+pub(super) fn active_hours((from_min, to_min, zone): (u16, u16, &str)) -> ActiveHours {
+    ActiveHours { from_min, to_min, zone: zone.to_owned() }
 }
 
 /// A roster of few cadences, none of them twice.
@@ -219,8 +243,10 @@ pub(super) fn at_any_time() -> impl Strategy<Value = Transition> {
         8 => (handler(), option::weighted(0.3, target()), vec(result(), 1..4)).prop_map(
             |(name, target, results)| Action::Script { name, target, results }
         ),
-        7 => (target(), select(&PERIODS[..]), select(&PHASES[..])).prop_map(
-            |(target, every_ms, phase_ms)| Action::Beat { target, every_ms, phase_ms }
+        7 => (target(), select(&PERIODS[..]), select(&PHASES[..]), select(&HOURS[..])).prop_map(
+            |(target, every_ms, phase_ms, hours)| {
+                Action::Beat { target, every_ms, phase_ms, hours: hours.map(active_hours) }
+            }
         ),
         10 => request(),
         3 => (handler(), roster()).prop_map(|(name, roster)| Action::Runner { name, roster }),
@@ -229,7 +255,7 @@ pub(super) fn at_any_time() -> impl Strategy<Value = Transition> {
         2 => target().prop_map(|target| Action::Cancel { target }),
         2 => target().prop_map(|target| Action::Remove { target }),
         2 => select(&SUSPENDS[..]).prop_map(|ms| Action::Suspend { ms }),
-        1 => select(&STEPS_OF_THE_WALL_CLOCK[..]).prop_map(|ms| Action::Wallclock { ms }),
+        2 => select(&STEPS_OF_THE_WALL_CLOCK[..]).prop_map(|ms| Action::Wallclock { ms }),
         1 => select(&DRAINS[..]).prop_map(|drain_ms| Action::Stop { drain_ms }),
     ];
     prop_oneof![

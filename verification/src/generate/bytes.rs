@@ -5,8 +5,9 @@
 
 use super::alphabet::{
     ACTIVES, ATTEMPTS, BACKOFFS, BARRIER_LIMITS, COALESCES, DELAYS, DISTANCES, DRAINS, DURATIONS,
-    FLOODS, HANDLERS, MISSED, ON_OVERRUN, ON_REPLACE, ORS, PERIODS, PHASES, REASONS, RUN_LIMITS,
-    SPACINGS, STEPS_OF_THE_WALL_CLOCK, SUSPENDS, TARGETS, TICKETS, URGENCIES, without_doubles,
+    FLOODS, HANDLERS, HOURS, MISSED, ON_OVERRUN, ON_REPLACE, ORS, PERIODS, PHASES, REASONS,
+    RUN_LIMITS, SPACINGS, STEPS_OF_THE_WALL_CLOCK, SUSPENDS, TARGETS, TICKETS, URGENCIES, WALLS,
+    active_hours, without_doubles,
 };
 use super::machine::{State, Transition};
 use crate::scenario::{Action, Outcome, Policy, ResultSpec, RosterEntry, Scenario};
@@ -43,6 +44,7 @@ impl Bytes<'_> {
             barrier_limit_ms: self.pick(&BARRIER_LIMITS),
             run_limit_ms: self.pick(&RUN_LIMITS),
             on_overrun: self.pick(&ON_OVERRUN),
+            wall_ms: self.pick(&WALLS),
         }
     }
 
@@ -105,6 +107,7 @@ impl Bytes<'_> {
                 target: self.name(&TARGETS),
                 every_ms: self.pick(&PERIODS),
                 phase_ms: self.pick(&PHASES),
+                hours: self.pick(&HOURS).map(active_hours),
             },
             7 => Action::BeatOff { target: self.name(&TARGETS) },
             8 => Action::Cancel { target: self.name(&TARGETS) },

@@ -41,7 +41,7 @@ fn the_oracle_does_not_differ_from_itself() {
 #[test]
 fn each_wrong_policy_is_found() {
     type Change = fn(&mut Policy);
-    let changes: [(&str, Change); 14] = [
+    let changes: [(&str, Change); 15] = [
         ("coalesce", |policy| policy.coalesce_ms += 1),
         ("retry", |policy| policy.retry_ms += 1),
         ("backoff-factor", |policy| policy.backoff_factor += 1),
@@ -68,6 +68,7 @@ fn each_wrong_policy_is_found() {
             None => policy.hub_flood = Some(Flood { starts: 2, within_ms: 30 }),
         }),
         ("barrier-limit", |policy| policy.barrier_limit_ms += 1),
+        ("wall", |policy| policy.wall_ms += 3_600_000),
         ("run-limit", |policy| policy.run_limit_ms = policy.run_limit_ms.map(|limit| limit + 1)),
         ("on-overrun", |policy| {
             policy.on_overrun = match policy.on_overrun {

@@ -3,13 +3,16 @@
 use super::request::Request;
 use super::{Oracle, after};
 use crate::scenario::subject::Refusal;
-use crate::scenario::{Missed, Urgency};
+use crate::scenario::{ActiveHours, Missed, Urgency};
 
 /// A cadence of a target.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Cadence {
     pub(super) every: u64,
     pub(super) phase: Option<u64>,
+    pub(super) hours: Option<ActiveHours>,
+    /// An instant from which the others lie whole periods away, be it inside the hours or not.
+    pub(super) grid: u64,
     /// The instant of the next beat.
     pub(super) next: u64,
     /// The instant of the last beat.
@@ -22,8 +25,7 @@ impl Oracle {
     pub(super) fn set_cadence(
         &mut self,
         key: &str,
-        every: u64,
-        phase: Option<u64>,
+        (every, phase, hours): (u64, Option<u64>, Option<ActiveHours>),
         owner: Option<u64>,
     ) {
         if self.stopped {
@@ -32,11 +34,15 @@ impl Oracle {
         let now = self.now;
         // Phases that are the same modulo the period are the same phase.
         let phase = phase.map(|phase| phase % every);
-        let target = self.target(key);
-        let old = target.cadence;
-        let last = old.and_then(|cadence| cadence.last);
-        let next = match (old, phase) {
-            (Some(old), _) if old.every == every && old.phase == phase => old.next,
+        let old = self.target(key).cadence.clone();
+        if let Some(old) = &old
+            && (old.every, old.phase, &old.hours) == (every, phase, &hours)
+        {
+            self.target(key).cadence = Some(Cadence { owner, ..old.clone() });
+            return;
+        }
+        let last = old.as_ref().and_then(|cadence| cadence.last);
+        let grid = match (old, phase) {
             (_, Some(phase)) => next_in_phase(now, every, phase),
             (Some(old), None) if old.every != every => match last {
                 Some(last) => after(last, every).max(now),
@@ -44,38 +50,42 @@ impl Oracle {
             },
             (_, None) => after(now, every),
         };
-        target.cadence = Some(Cadence { every, phase, next, last, owner });
+        if hours.is_some() {
+            self.look_at_wall();
+        }
+        let next = self.seek(hours.as_ref(), grid, every);
+        let cadence = Cadence { every, phase, hours, grid, next, last, owner };
+        self.target(key).cadence = Some(cadence);
     }
 
     /// Makes the beats whose instant has come.
     pub(super) fn beat_what_beats(&mut self) -> Result<bool, Refusal> {
         let mut any = false;
         for index in 0..self.targets.len() {
-            let Some(cadence) = self.targets[index].cadence else { continue };
+            let Some(cadence) = self.targets[index].cadence.clone() else { continue };
             if cadence.next > self.now {
                 continue;
             }
             any = true;
             // More than one only after a suspend.
-            let beats = (self.now - cadence.next) / cadence.every + 1;
+            let (beats, last) = self.passed(&cadence);
             self.happens(if self.policy.missed == Missed::Burst { beats } else { 1 })?;
-            self.beat(index, cadence, beats);
+            self.beat(index, cadence, beats, last);
         }
         Ok(any)
     }
 
-    fn beat(&mut self, index: usize, cadence: Cadence, beats: u64) {
-        let last = cadence.next + (beats - 1) * cadence.every;
+    fn beat(&mut self, index: usize, cadence: Cadence, beats: u64, last: u64) {
+        let due = cadence.next;
+        self.go_on(index, cadence, last);
         let number = self.next_number();
         let missed = self.policy.missed;
         let target = &mut self.targets[index];
-        target.cadence =
-            Some(Cadence { next: after(last, cadence.every), last: Some(last), ..cadence });
         let still_pending = target.requests.iter().any(|request| request.beats > 0);
         let request = Request {
             beats,
-            missed: cadence.next < self.now || still_pending,
-            ..Request::new(number, "beat", Urgency::Beat, self.now, cadence.next)
+            missed: due < self.now || still_pending,
+            ..Request::new(number, "beat", Urgency::Beat, self.now, due)
         };
         self.tally.accepted += beats;
         self.tally.coalesced += target.put(vec![request], beats, missed);
@@ -87,11 +97,16 @@ impl Oracle {
         if self.policy.missed != Missed::Delay || !had_missed {
             return;
         }
-        let now = self.now;
-        if let Some(cadence) = &mut self.targets[index].cadence {
-            cadence.next = after(now, cadence.every);
-            cadence.last = Some(now);
+        if let Some(cadence) = self.targets[index].cadence.clone() {
+            self.go_on(index, cadence, self.now);
         }
+    }
+
+    /// A cadence goes on from its last beat.
+    fn go_on(&mut self, index: usize, cadence: Cadence, last: u64) {
+        let grid = after(last, cadence.every);
+        let next = self.seek(cadence.hours.as_ref(), grid, cadence.every);
+        self.targets[index].cadence = Some(Cadence { grid, next, last: Some(last), ..cadence });
     }
 }
 

@@ -79,7 +79,7 @@ impl Oracle {
                 continue;
             }
             target.claimed = Some(generation);
-            self.set_cadence(key, *every_ms, *phase_ms, Some(generation));
+            self.set_cadence(key, (*every_ms, *phase_ms, None), Some(generation));
         }
     }
 
@@ -88,7 +88,7 @@ impl Oracle {
         let Some(target) = self.targets.iter_mut().find(|target| target.key == key) else {
             return;
         };
-        match target.cadence {
+        match &target.cadence {
             None => {}
             Some(cadence) if cadence.owner == Some(generation) => target.cadence = None,
             Some(_) => self.tally.stale_claims += 1,

@@ -18,7 +18,7 @@ fn oracle(policy: &Policy) -> Box<dyn Subject> {
 fn own_scenarios_hold() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let files = below(&folder).unwrap_or_default();
-    assert!(files.len() >= 216, "only {} scenarios found", files.len());
+    assert!(files.len() >= 229, "only {} scenarios found", files.len());
     for file in files {
         let report = play_file(&file, oracle);
         assert!(report.passed(), "{}", report.text(true));

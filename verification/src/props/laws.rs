@@ -47,7 +47,7 @@ laws! {
     Conserved = "law-conservation" [12]
         "accepted + retried = started + coalesced + pending + refused + discarded";
     Stopped = "law-stop" [13] "after a stop nothing starts, waits or is installed";
-    Clock = "law-clock" [14] "a step of the wall clock changes nothing";
+    Clock = "law-clock" [14] "a step of the wall clock changes nothing before the next turn";
     Bounded = "law-bounded" [15]
         "there are at most two targets for each name, and unless missed=burst at most one wake \
          each";
@@ -230,7 +230,11 @@ impl Watched {
                 let state = self.engine.state(target);
                 self.check(Id::Kept, state != TargetState::Idle, || format!("{target} is idle"));
             }
-            Action::Beat { target, every_ms, phase_ms } if !self.stopped => {
+            // Hours may never come.
+            Action::Beat { target, hours: Some(_), .. } => {
+                self.cadences.remove(target);
+            }
+            Action::Beat { target, every_ms, phase_ms, hours: None } if !self.stopped => {
                 self.beats(target, *every_ms, *phase_ms, &before, &after);
             }
             Action::Wallclock { .. } => {

@@ -43,6 +43,8 @@ pub enum Action {
         every_ms: u64,
         /// Where in the period the beats fall, counted from time 0.
         phase_ms: Option<u64>,
+        /// When it may beat; always where none are given.
+        hours: Option<ActiveHours>,
     },
     /// Remove the cadence of a target.
     BeatOff {
@@ -192,6 +194,18 @@ pub struct RosterEntry {
     pub every_ms: u64,
     /// Where in the period the beats fall, counted from time 0.
     pub phase_ms: Option<u64>,
+}
+
+/// A window that begins on each day, in the civil time of a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActiveHours {
+    /// The first minute of the day that is inside.
+    pub from_min: u16,
+    /// The first one that is outside again, on the next day where it is not later than the first;
+    /// midnight is 1,440.
+    pub to_min: u16,
+    /// The zone, by its name in the IANA data base.
+    pub zone: String,
 }
 
 /// What ends a ticket beside the end of its wake.

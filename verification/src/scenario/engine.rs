@@ -5,17 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reveille::{
-    Builder, Cadence, Done, Engine, Flood, Generation, ManualClock, Merge, Registration, Reveille,
-    Roster, Run, Runner, Snapshot, Tick, Ticket, Unserved, Wake,
+    Builder, Cadence, Done, Engine, Flood, Generation, Hours, ManualClock, Merge, Registration,
+    Reveille, Roster, Run, Runner, Snapshot, Tick, Ticket, Unserved, Wake,
 };
 
 use super::subject::{EVENT_LIMIT, Ending, Event, Refusal, Started, Subject};
 use super::{
-    Action, Counter, Missed, OnOverrun, OnReplace, Or, Outcome, Policy, ResultSpec, RosterEntry,
-    TargetState, TicketState, Urgency,
+    Action, ActiveHours, Counter, LAST_WALL_MS, Missed, OnOverrun, OnReplace, Or, Outcome, Policy,
+    ResultSpec, RosterEntry, TargetState, TicketState, Urgency,
 };
 
 /// How many turns a scenario may take for each event that it may: beats that pass unseen cost
@@ -59,6 +59,8 @@ impl Merge for Causes {
 /// A hub at its origin, its engine, and the runs that it has handed out.
 pub struct EngineSubject {
     clock: ManualClock,
+    /// What the wall clock said at time 0, if it was never set since.
+    wall_ms: i64,
     engine: Engine<String, Why, Causes>,
     hub: Hub,
     /// What each name means now; nothing where its install was refused.
@@ -118,6 +120,22 @@ fn at_ms(tick: Tick) -> u64 {
     tick.as_micros() / 1_000
 }
 
+/// What the wall clock says so long after time 0, at which it would have said that.
+fn wall_at(at_0_ms: i64, now_ms: u64) -> SystemTime {
+    let wall = at_0_ms.saturating_add_unsigned(now_ms);
+    let distance = ms(wall.unsigned_abs());
+    let epoch = SystemTime::UNIX_EPOCH;
+    let wall = if wall < 0 { epoch.checked_sub(distance) } else { epoch.checked_add(distance) };
+    wall.unwrap_or(epoch)
+}
+
+fn hours_of(hours: &ActiveHours) -> Result<Hours, Refusal> {
+    let ActiveHours { from_min: from, to_min: to, zone } = hours;
+    let time = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+    Hours::daily(&time(*from), &time(*to), zone)
+        .map_err(|error| refused("hours of the day in a zone", error.to_string()))
+}
+
 fn policy_of(policy: &Policy) -> impl FnOnce(&mut reveille::Policy) {
     let small = |n: u64| NonZeroU32::new(u32::try_from(n).unwrap_or(u32::MAX));
     let policy = policy.clone();
@@ -174,11 +192,13 @@ impl EngineSubject {
     #[must_use]
     pub fn with_limit(policy: &Policy, events: u64) -> Self {
         let clock = ManualClock::new();
+        clock.set_wall(wall_at(policy.wall_ms, 0));
         let built = Builder::new().policy(policy_of(policy)).clock(clock.clone()).build();
         let hub: Hub = built.expect("the grammar allows only policies that hold");
         let engine = hub.engine().expect("a new hub has no driver");
         Self {
             clock,
+            wall_ms: policy.wall_ms,
             engine,
             hub,
             registrations: BTreeMap::new(),
@@ -479,12 +499,15 @@ impl Subject for EngineSubject {
                 let wake = self.wake(reason, *in_ms, *urgency);
                 self.hub.wake(target.clone(), wake);
             }
-            Action::Beat { target, every_ms, phase_ms } => {
+            Action::Beat { target, every_ms, phase_ms, hours } => {
                 let Ok(mut cadence) = Cadence::every(ms(*every_ms)) else {
                     return Err(refused("a period of at least 1", every_ms.to_string()));
                 };
                 if let Some(phase) = phase_ms {
                     cadence = cadence.with_phase(ms(*phase));
+                }
+                if let Some(hours) = hours {
+                    cadence = cadence.during(hours_of(hours)?);
                 }
                 if let Ok(target) = self.hub.target(target.clone()) {
                     let _ = target.beat(cadence);
@@ -569,8 +592,12 @@ impl Subject for EngineSubject {
                 self.clock.advance_to((from + ms(*length)).min(last));
                 self.suspends.push((from, self.now()));
             }
-            // A wall clock has no part in this: deadlines live on a monotonic one (P14).
-            Action::Wallclock { .. } => {}
+            // Nothing lives by it but cadences with hours (P14).
+            Action::Wallclock { ms } => {
+                let wall_ms = self.wall_ms.saturating_add(*ms);
+                self.wall_ms = wall_ms.clamp(-LAST_WALL_MS, LAST_WALL_MS);
+                self.clock.set_wall(wall_at(self.wall_ms, at_ms(self.now())));
+            }
             Action::Stop { drain_ms } => {
                 match drain_ms {
                     Some(limit) => self.hub.drain(ms(*limit)),

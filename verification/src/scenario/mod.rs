@@ -20,7 +20,7 @@ mod words;
 #[cfg(test)]
 mod parse_tests;
 
-pub use action::{Action, Or, RosterEntry, Urgency};
+pub use action::{Action, ActiveHours, Or, RosterEntry, Urgency};
 pub use expectation::{Counter, Expectation, LastRun, TargetState, TicketState};
 
 /// The last instant that a clock of 50 bits of microseconds can tell, in milliseconds.
@@ -28,6 +28,10 @@ pub use expectation::{Counter, Expectation, LastRun, TargetState, TicketState};
 /// What would be due later is due *never*: it pends, and no deadline is armed for it. The clock
 /// of a scenario stops here too, 35 years after its start.
 pub const LAST_INSTANT_MS: u64 = ((1 << 50) - 2) / 1_000;
+
+/// How far from the Unix epoch the wall clock of a scenario goes, in milliseconds: some 2,800 years
+/// either way. What would be farther is that far.
+pub const LAST_WALL_MS: i64 = 90_000_000_000_000;
 
 /// A schedule sequence: what to do when, and what must then hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +87,8 @@ pub struct Policy {
     pub run_limit_ms: Option<u64>,
     /// What else becomes of a run that takes longer.
     pub on_overrun: OnOverrun,
+    /// What the wall clock says at time 0, in milliseconds from the Unix epoch on.
+    pub wall_ms: i64,
 }
 
 impl Default for Policy {
@@ -102,6 +108,7 @@ impl Default for Policy {
             barrier_limit_ms: 30_000,
             run_limit_ms: None,
             on_overrun: OnOverrun::Report,
+            wall_ms: 0,
         }
     }
 }

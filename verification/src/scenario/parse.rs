@@ -4,11 +4,14 @@
 use std::error::Error;
 use std::fmt;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use super::expect::expectation;
 use super::words::{Words, quoted};
 use super::{
-    Action, Flood, Missed, OnOverrun, OnReplace, Or, Outcome, Policy, ResultSpec, RosterEntry,
-    Scenario, Step, Urgency, Verb,
+    Action, ActiveHours, Flood, LAST_WALL_MS, Missed, OnOverrun, OnReplace, Or, Outcome, Policy,
+    ResultSpec, RosterEntry, Scenario, Step, Urgency, Verb,
 };
 
 /// A line that is no line of a scenario.
@@ -37,7 +40,9 @@ const VERBS: &str = "install, script, dispose, wake, beat, finish, cancel, postp
 const MILLISECONDS: &str = "whole milliseconds";
 const RESULT: &str = "a result: ran, skip, busy, busy:MS, defer:MS, fail, fail:MS or panic, each \
                       with @MS or without, or hold";
-const POLICY_KEYS: [&str; 14] = [
+/// The last minute of the day, and one.
+const MIDNIGHT: u16 = 1_440;
+const POLICY_KEYS: [&str; 15] = [
     "coalesce",
     "retry",
     "backoff-factor",
@@ -52,6 +57,7 @@ const POLICY_KEYS: [&str; 14] = [
     "barrier-limit",
     "run-limit",
     "on-overrun",
+    "wall",
 ];
 
 /// Reads a scenario.
@@ -154,6 +160,7 @@ fn read_policy<'text>(
                 let limit = words.as_positive("off or whole milliseconds", value)?;
                 policy.run_limit_ms = Some(limit);
             }
+            "wall" => policy.wall_ms = wall(words, value)?,
             "on-overrun" => {
                 policy.on_overrun = match value {
                     "report" => OnOverrun::Report,
@@ -187,6 +194,47 @@ fn flood(words: &Words<'_>, text: &str, most: u64) -> Result<Option<Flood>, Pars
         starts if starts <= most => Ok(Some(Flood { starts, within_ms })),
         _ => Err(words.refuse(&format!("at most {most} starts before /"), &quoted(starts))),
     }
+}
+
+/// An instant as it is printed, and in whole milliseconds.
+fn wall(words: &Words<'_>, text: &str) -> Result<i64, ParseError> {
+    let instant = text.parse::<Timestamp>().ok().filter(|instant| instant.to_string() == text);
+    let whole = instant.filter(|instant| instant.subsec_nanosecond() % 1_000_000 == 0);
+    let ms = whole.map(Timestamp::as_millisecond);
+    match ms.filter(|ms| ms.abs() <= LAST_WALL_MS) {
+        Some(ms) => Ok(ms),
+        None => Err(words.refuse("an instant like 2025-03-30T00:00:00Z", &quoted(text))),
+    }
+}
+
+fn hours(words: &Words<'_>, window: &str, zone: &str) -> Result<ActiveHours, ParseError> {
+    let times = window.split_once('-').and_then(|(from, to)| Some((minute(from)?, minute(to)?)));
+    let Some((from_min, to_min)) = times.filter(|&(from, _)| from < MIDNIGHT) else {
+        let expected = "HH:MM-HH:MM, from 00:00 to 24:00";
+        return Err(words.refuse(expected, &quoted(window)));
+    };
+    if from_min == to_min {
+        let expected = "an end other than the start (the whole day is 00:00-24:00)";
+        return Err(words.refuse(expected, &quoted(window)));
+    }
+    if TimeZone::get(zone).is_err() {
+        let expected = "a zone of the IANA data base, like Europe/Berlin";
+        return Err(words.refuse(expected, &quoted(zone)));
+    }
+    let to_min = if to_min == 0 { MIDNIGHT } else { to_min };
+    Ok(ActiveHours { from_min, to_min, zone: zone.to_owned() })
+}
+
+/// The minute of the day at `HH:MM`, up to midnight at its end.
+fn minute(text: &str) -> Option<u16> {
+    let two = |text: &str| -> Option<u16> {
+        let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        if digits { text.parse().ok() } else { None }
+    };
+    let (hour, minute) = text.split_once(':')?;
+    let (hour, minute) = (two(hour)?, two(minute)?);
+    let time = hour * 60 + minute;
+    (minute < 60 && time <= MIDNIGHT).then_some(time)
 }
 
 fn verb(words: &mut Words<'_>) -> Result<Verb, ParseError> {
@@ -378,17 +426,27 @@ fn beat(words: &mut Words<'_>) -> Result<Action, ParseError> {
     }
     let mut every_ms = None;
     let mut phase_ms = None;
+    let (mut window, mut zone) = (None, None);
     let mut seen = Vec::new();
     while !words.is_empty() {
-        match words.pair(&["every", "phase"], &mut seen)? {
+        match words.pair(&["every", "phase", "hours", "zone"], &mut seen)? {
             ("every", value) => every_ms = Some(words.as_positive(MILLISECONDS, value)?),
+            ("hours", value) => window = Some(value),
+            ("zone", value) => zone = Some(value),
             (_, value) => phase_ms = Some(words.as_whole(MILLISECONDS, value)?),
         }
     }
     let Some(every_ms) = every_ms else {
         return Err(words.refuse("every=MS or off", "the end of the line"));
     };
-    Ok(Action::Beat { target, every_ms, phase_ms })
+    let hours = match (window, zone) {
+        (Some(window), zone) => Some(hours(words, window, zone.unwrap_or("UTC"))?),
+        (None, None) => None,
+        (None, Some(_)) => {
+            return Err(words.refuse("hours=HH:MM-HH:MM with zone=", "the end of the line"));
+        }
+    };
+    Ok(Action::Beat { target, every_ms, phase_ms, hours })
 }
 
 fn finish(words: &mut Words<'_>) -> Result<Action, ParseError> {

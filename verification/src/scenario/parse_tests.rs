@@ -55,6 +55,17 @@ fn bad_lines_are_refused() {
         "policy flood=5/100/100",
         "policy barrier-limit=none",
         "policy spacing=1 spacing=1",
+        "policy wall=",
+        "policy wall=0",
+        "policy wall=2025-03-30",
+        "policy wall=2025-03-30T00:00:00",
+        "policy wall=2025-03-30T00:00Z",
+        "policy wall=2025-03-30T24:00:00Z",
+        "policy wall=2025-02-30T00:00:00Z",
+        "policy wall=2025-03-30T00:00:00.0Z",
+        "policy wall=2025-03-30T00:00:00.0001Z",
+        "policy wall=2025-03-30T00:00:00+01:00",
+        "policy wall=9999-01-01T00:00:00Z",
         "policy run-limit=0",
         "policy run-limit=",
         "policy run-limit=none",
@@ -122,6 +133,22 @@ fn bad_lines_are_refused() {
         "0 beat x every=1 every=2",
         "0 beat x off every=1",
         "0 beat x on",
+        "0 beat x hours=08:00-10:00",
+        "0 beat x every=5 hours=",
+        "0 beat x every=5 hours=8:00-10:00",
+        "0 beat x every=5 hours=08:00",
+        "0 beat x every=5 hours=08:00-",
+        "0 beat x every=5 hours=08:60-10:00",
+        "0 beat x every=5 hours=08:00-24:01",
+        "0 beat x every=5 hours=24:00-08:00",
+        "0 beat x every=5 hours=08:00-08:00",
+        "0 beat x every=5 hours=08:00-10:00-12:00",
+        "0 beat x every=5 hours=08:00-10:00 hours=12:00-14:00",
+        "0 beat x every=5 zone=UTC",
+        "0 beat x every=5 hours=08:00-10:00 zone=",
+        "0 beat x every=5 hours=08:00-10:00 zone=Europe/Nowhere",
+        "0 beat x off hours=08:00-10:00",
+        "0 runner A x=5/hours",
         "0 finish",
         "0 finish A",
         "0 finish A x",
@@ -286,6 +313,27 @@ fn errors_tell_what_was_expected() {
         "line 1: expected off or whole milliseconds of at least 1, got `0`"
     );
     assert_eq!(told("policy on-overrun=finish"), "line 1: expected report or cancel, got `finish`");
+    assert_eq!(
+        told("policy wall=today"),
+        "line 1: expected an instant like 2025-03-30T00:00:00Z, got `today`"
+    );
+    assert_eq!(
+        told("0 beat x every=5 hours=8-10"),
+        "line 1: expected HH:MM-HH:MM, from 00:00 to 24:00, got `8-10`"
+    );
+    assert_eq!(
+        told("0 beat x every=5 hours=08:00-08:00"),
+        "line 1: expected an end other than the start (the whole day is 00:00-24:00), got \
+         `08:00-08:00`"
+    );
+    assert_eq!(
+        told("0 beat x every=5 hours=08:00-09:00 zone=Mars"),
+        "line 1: expected a zone of the IANA data base, like Europe/Berlin, got `Mars`"
+    );
+    assert_eq!(
+        told("0 beat x every=5 zone=UTC"),
+        "line 1: expected hours=HH:MM-HH:MM with zone=, got the end of the line"
+    );
     assert_eq!(told("0 postpone x"), "line 1: expected in=, got the end of the line");
 }
 

@@ -2,9 +2,12 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use jiff::Timestamp;
+
 use super::{
-    Action, Counter, Expectation, Flood, LastRun, Missed, OnOverrun, OnReplace, Or, Outcome,
-    Policy, ResultSpec, RosterEntry, Scenario, Step, TargetState, TicketState, Urgency, Verb,
+    Action, ActiveHours, Counter, Expectation, Flood, LastRun, Missed, OnOverrun, OnReplace, Or,
+    Outcome, Policy, ResultSpec, RosterEntry, Scenario, Step, TargetState, TicketState, Urgency,
+    Verb,
 };
 
 impl Display for Scenario {
@@ -56,9 +59,14 @@ impl Display for Policy {
         }
         optional(f, " run-limit=", self.run_limit_ms.as_ref())?;
         match self.on_overrun {
-            OnOverrun::Report => Ok(()),
-            OnOverrun::Cancel => f.write_str(" on-overrun=cancel"),
+            OnOverrun::Report => {}
+            OnOverrun::Cancel => f.write_str(" on-overrun=cancel")?,
         }
+        if self.wall_ms != usual.wall_ms {
+            let wall = Timestamp::from_millisecond(self.wall_ms).unwrap_or_default();
+            write!(f, " wall={wall}")?;
+        }
+        Ok(())
     }
 }
 
@@ -104,9 +112,10 @@ impl Display for Action {
                 asked(f, reason, *in_ms, *urgency)?;
                 optional(f, " or=", or.as_ref())
             }
-            Self::Beat { target, every_ms, phase_ms } => {
+            Self::Beat { target, every_ms, phase_ms, hours } => {
                 write!(f, "beat {target} every={every_ms}")?;
-                optional(f, " phase=", phase_ms.as_ref())
+                optional(f, " phase=", phase_ms.as_ref())?;
+                optional(f, " hours=", hours.as_ref())
             }
             Self::BeatOff { target } => write!(f, "beat {target} off"),
             Self::Finish { name, target, outcome } => write!(f, "finish {name} {target} {outcome}"),
@@ -131,6 +140,14 @@ impl Display for Action {
                 optional(f, " drain=", drain_ms.as_ref())
             }
         }
+    }
+}
+
+impl Display for ActiveHours {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { from_min: from, to_min: to, zone } = self;
+        write!(f, "{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, to / 60, to % 60)?;
+        if zone == "UTC" { Ok(()) } else { write!(f, " zone={zone}") }
     }
 }
 

@@ -24,7 +24,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         at
     }
 
-    /// How many beats passed from the one at `first` up to now, and the last instant of the grid.
+    /// How many beats passed from the one at `first` up to now, and the last of them.
     pub(super) fn passed(&self, index: u32, grid: Grid, first: Tick) -> (u64, Tick) {
         let (count, last) = grid.passed(first, self.state.now);
         #[cfg(feature = "calendar")]
@@ -34,7 +34,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             let wall = &self.state.wall;
             let (from, to) = (wall.wall(first), wall.wall(self.state.now));
             // The beat that was armed is one, also where the wall clock has stepped since.
-            return (hourly::count(hours, grid, from, to).max(1), last);
+            let (count, last) = hourly::count(hours, grid, from, to);
+            return (count.max(1), last.map_or(first, |last| wall.tick(last)));
         }
         let _ = index;
         (count, last)
@@ -47,7 +48,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if let Some(hours) = self.hours(index) {
             let wall = &self.state.wall;
             let from = i64::try_from(first - i128::from(wall.epoch)).unwrap_or(i64::MAX);
-            return hourly::count(hours, grid, from, wall.wall(self.state.now));
+            return hourly::count(hours, grid, from, wall.wall(self.state.now)).0;
         }
         let _ = index;
         grid.missed(first, self.state.now)
@@ -65,8 +66,12 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             }
             false => _ = self.state.wall.hourly.remove(&index),
         }
-        let next = |beating: Beating| self.open_from(index, beating.grid, beating.next);
-        let beating = beating.map(|beating| Beating { next: next(beating), ..beating });
+        // The grid as it lies: from a next instant that never comes it could not be told again.
+        let beating = beating.map(|beating| Beating {
+            grid: beating.grid.through(beating.next),
+            next: self.open_from(index, beating.grid, beating.next),
+            ..beating
+        });
         self.set_beating(index, beating);
     }
 }
@@ -106,7 +111,7 @@ mod hourly {
             i64::try_from(at.as_micros()).unwrap_or(i64::MAX).saturating_sub(self.epoch)
         }
 
-        fn tick(&self, wall: i64) -> Tick {
+        pub(super) fn tick(&self, wall: i64) -> Tick {
             let at = wall.saturating_add(self.epoch);
             u64::try_from(at).map_or(Tick::NOW, Tick::from_micros)
         }
@@ -119,17 +124,19 @@ mod hourly {
         }
     }
 
-    /// The instants inside the hours from the wall's `from`, an instant of the grid, up to `to`.
-    pub(super) fn count(hours: &Hours, grid: Grid, from: i64, to: i64) -> u64 {
-        let (mut count, mut at) = (0, from);
+    /// How many instants are inside the hours from the wall's `from`, an instant of the grid, up to
+    /// `to`, and the last of them.
+    pub(super) fn count(hours: &Hours, grid: Grid, from: i64, to: i64) -> (u64, Option<i64>) {
+        let (mut count, mut at, mut last) = (0, from, None);
         while count < MOST
             && at <= to
             && let Some(open) = hours.seek(at, grid.period).filter(|open| *open <= to)
         {
             count += 1;
+            last = Some(open);
             at = open.saturating_add_unsigned(grid.period);
         }
-        count
+        (count, last)
     }
 
     impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
@@ -165,7 +172,7 @@ mod hourly {
                     continue;
                 };
                 if beating.next > now {
-                    let next = beating.grid.first_after(beating.next, now);
+                    let next = beating.grid.next_in_phase(now).unwrap_or(beating.next);
                     self.set_beating_from(index, Some(Beating { next, ..beating }));
                 }
             }

@@ -179,8 +179,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         show(&vitals.missed, vitals.missed.load(Ordering::Relaxed) + stood_for);
         let beating = detail.cadence.filter(|_| missed == Missed::Delay && passed);
         if let Some(beating) = beating {
-            let next = self.open_from(index, beating.grid, beating.grid.after(now));
-            self.set_beating(index, Some(Beating { next, last: Some(now), ..beating }));
+            let grid = beating.grid.through(now);
+            let next = self.open_from(index, grid, grid.after(now));
+            self.set_beating(index, Some(Beating { grid, next, last: Some(now) }));
         }
         if missed == Missed::Burst {
             self.serve_owed(index);
