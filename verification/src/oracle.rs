@@ -71,6 +71,10 @@ pub struct Oracle {
     flights: Vec<Flight>,
     /// When runs started, of all targets there ever were.
     started: Vec<u64>,
+    /// The last beat whose run was done, by target.
+    served: BTreeMap<String, u64>,
+    /// What a ledger kept of it for this process: told once.
+    kept: BTreeMap<String, u64>,
     /// When the last run of each key ended; a target cannot start before.
     free_since: BTreeMap<String, u64>,
     events: Vec<Event>,
@@ -157,6 +161,8 @@ impl Oracle {
             targets: Vec::new(),
             flights: Vec::new(),
             started: Vec::new(),
+            served: BTreeMap::new(),
+            kept: BTreeMap::new(),
             free_since: BTreeMap::new(),
             events: Vec::new(),
             happened: 0,
@@ -285,6 +291,27 @@ impl Oracle {
         Ok(())
     }
 
+    /// A process ends as it stands, and another one starts: of this one nothing is left but what the
+    /// ledger kept. What a person sees from outside goes on.
+    fn restart(&mut self, ms: u64) -> Result<(), Refusal> {
+        self.live_through_the_instant()?;
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.append(&mut self.served);
+        *self = Self {
+            now: self.now.saturating_add(ms).min(LAST_INSTANT_MS),
+            wall: self.wall,
+            noted_wall: self.wall,
+            scripts: std::mem::take(&mut self.scripts),
+            events: std::mem::take(&mut self.events),
+            happened: self.happened,
+            requests_made: self.requests_made,
+            peak: self.peak,
+            kept,
+            ..Self::new(&self.policy)
+        };
+        Ok(())
+    }
+
     fn target(&mut self, key: &str) -> &mut Target {
         let index = self.targets.iter().position(|target| target.key == key);
         let index = index.unwrap_or_else(|| {
@@ -344,6 +371,7 @@ impl Subject for Oracle {
             Action::Cancel { target } => self.discard_pending(target, TicketState::Cancelled),
             Action::Remove { target } => self.remove(target),
             Action::Suspend { ms } => self.suspend(*ms)?,
+            Action::Restart { ms } => self.restart(*ms)?,
             // Only cadences with hours live by it.
             Action::Wallclock { ms } => {
                 self.wall = self.wall.saturating_add(*ms).clamp(-LAST_WALL_MS, LAST_WALL_MS);

@@ -35,6 +35,11 @@ impl Oracle {
         // Phases that are the same modulo the period are the same phase.
         let phase = phase.map(|phase| phase % every);
         let old = self.target(key).cadence.clone();
+        if old.is_none()
+            && let Some(last) = self.kept.remove(key)
+        {
+            return self.resume(key, (every, phase, hours), owner, last);
+        }
         if let Some(old) = &old
             && (old.every, old.phase, &old.hours) == (every, phase, &hours)
         {
@@ -58,6 +63,29 @@ impl Oracle {
         self.target(key).cadence = Some(cadence);
     }
 
+    /// A cadence goes on from the beat that an earlier process made at `last`: what has passed since was
+    /// missed, and comes now.
+    fn resume(
+        &mut self,
+        key: &str,
+        (every, phase, hours): (u64, Option<u64>, Option<ActiveHours>),
+        owner: Option<u64>,
+        last: u64,
+    ) {
+        if hours.is_some() {
+            self.look_at_wall();
+        }
+        let grid = phase.map_or(after(last, every), |phase| next_in_phase(last, every, phase));
+        let next = self.seek(hours.as_ref(), grid, every);
+        let cadence = Cadence { every, phase, hours, grid, next, last: None, owner };
+        let (beats, passed) = if next > self.now { (0, next) } else { self.passed(&cadence) };
+        self.target(key).cadence = Some(cadence.clone());
+        let index = self.targets.iter().position(|target| target.key == key);
+        let Some(index) = index.filter(|_| beats > 0) else { return };
+        self.go_on(index, cadence, passed);
+        self.ask_for_beats(index, (beats, self.now), self.now, true);
+    }
+
     /// Makes the beats whose instant has come.
     pub(super) fn beat_what_beats(&mut self) -> Result<bool, Refusal> {
         let mut any = false;
@@ -78,13 +106,24 @@ impl Oracle {
     fn beat(&mut self, index: usize, cadence: Cadence, beats: u64, last: u64) {
         let due = cadence.next;
         self.go_on(index, cadence, last);
+        self.ask_for_beats(index, (beats, last), due, due < self.now);
+    }
+
+    fn ask_for_beats(
+        &mut self,
+        index: usize,
+        (beats, last_beat): (u64, u64),
+        due: u64,
+        missed_one: bool,
+    ) {
         let number = self.next_number();
         let missed = self.policy.missed;
         let target = &mut self.targets[index];
         let still_pending = target.requests.iter().any(|request| request.beats > 0);
         let request = Request {
             beats,
-            missed: due < self.now || still_pending,
+            last_beat,
+            missed: missed_one || still_pending,
             ..Request::new(number, "beat", Urgency::Beat, self.now, due)
         };
         self.tally.accepted += beats;

@@ -2,7 +2,7 @@
 
 use super::{Ending, Ends, Event, Flight, Oracle, after};
 use crate::scenario::subject::Refusal;
-use crate::scenario::{OnOverrun, Outcome, TicketState, Urgency};
+use crate::scenario::{Missed, OnOverrun, Outcome, TicketState, Urgency};
 
 impl Oracle {
     /// Ends the runs whose time is over.
@@ -86,6 +86,15 @@ impl Oracle {
                 let target = self.target(&flight.target);
                 target.failures = 0;
                 target.given_up.clear();
+                // A beat that is owed has not been served, though a later one may have been.
+                let owed = target.requests.iter().any(|request| request.beats > 0);
+                let burst = self.policy.missed == Missed::Burst;
+                let beats = flight.requests.iter().filter(|request| request.beats > 0);
+                if let Some(beat) = beats.map(|request| request.last_beat).max()
+                    && !(burst && owed)
+                {
+                    self.served.insert(flight.target.clone(), beat);
+                }
                 let done =
                     if outcome == Outcome::Ran { TicketState::Ran } else { TicketState::Skip };
                 self.end_tickets(&flight.requests, done);

@@ -15,6 +15,8 @@ pub(super) struct Request {
     pub(super) due: u64,
     /// How many beats it stands for; 0 for a request that is no beat.
     pub(super) beats: u64,
+    /// The instant of the last of these beats.
+    pub(super) last_beat: u64,
     /// A beat that passed during a suspend, or while the last one was still pending.
     pub(super) missed: bool,
     /// The instant before which the run that deferred it does not want it back.
@@ -43,6 +45,7 @@ impl Request {
             made_at: now,
             due,
             beats: 0,
+            last_beat: 0,
             missed: false,
             deferred_to: None,
             passes_at: None,

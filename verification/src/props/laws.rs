@@ -97,6 +97,8 @@ pub struct Watched {
     /// What runs, and since when.
     running: BTreeMap<String, u64>,
     stopped: bool,
+    /// There was another process before.
+    restarted: bool,
     /// Steps since the last settled instant, and the counters there.
     steps: u64,
     settled: Counters,
@@ -141,10 +143,28 @@ impl Watched {
             told: 0,
             running: BTreeMap::new(),
             stopped: false,
+            restarted: false,
             steps: 0,
             settled,
             settled_events: 0,
         }
+    }
+
+    /// Another process: what was known of the one before says nothing of it.
+    fn begin_anew(&mut self) {
+        self.look_at_events();
+        self.before = self.engine.snapshot();
+        self.settled = self.before.counters;
+        self.generations.clear();
+        self.newest = Generation::NONE;
+        self.cadences.clear();
+        self.woken.clear();
+        self.running.clear();
+        self.stopped = false;
+        self.restarted = true;
+        self.steps = 0;
+        self.told = self.engine.events().len();
+        self.settled_events = self.told;
     }
 
     /// The law that was broken first.
@@ -194,7 +214,13 @@ impl Watched {
             _ => 0,
         };
         let refused = if self.stopped { asked } else { 0 };
-        if !matches!(action, Action::Suspend { .. }) {
+        // The first cadence after a restart asks for what was missed.
+        let resumes = self.restarted
+            && matches!(
+                action,
+                Action::Beat { .. } | Action::Runner { .. } | Action::Update { .. }
+            );
+        if !resumes && !matches!(action, Action::Suspend { .. }) {
             let accepted = counters.accepted - before.counters.accepted;
             let told = (accepted, counters.refused - before.counters.refused);
             self.check(Id::Told, told == (asked, refused), || {
@@ -468,6 +494,10 @@ impl Subject for Watched {
     fn apply(&mut self, action: &Action) -> Result<(), Refusal> {
         self.before = self.engine.snapshot();
         self.engine.apply(action)?;
+        if let Action::Restart { .. } = action {
+            self.begin_anew();
+            return self.verdict();
+        }
         self.after(action);
         self.before = self.engine.snapshot();
         self.verdict()

@@ -142,6 +142,11 @@ pub enum Action {
         /// For how long.
         ms: u64,
     },
+    /// End the process as it stands, and start another one.
+    Restart {
+        /// After how long.
+        ms: u64,
+    },
     /// Step the wall clock.
     Wallclock {
         /// By how much, forwards or backwards.
@@ -179,6 +184,7 @@ impl Action {
             | Self::WakeAll { .. }
             | Self::StopRunner { .. }
             | Self::Suspend { .. }
+            | Self::Restart { .. }
             | Self::Wallclock { .. }
             | Self::Stop { .. } => Vec::new(),
         }

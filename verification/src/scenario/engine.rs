@@ -8,8 +8,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::{Duration, SystemTime};
 
 use reveille::{
-    Builder, Cadence, Done, Engine, Flood, Generation, Hours, ManualClock, Merge, Registration,
-    Reveille, Roster, Run, Runner, Snapshot, Tick, Ticket, Unserved, Wake,
+    Builder, Cadence, Done, Engine, Flood, Generation, Hours, ManualClock, MemoryLedger, Merge,
+    Registration, Reveille, Roster, Run, Runner, Snapshot, Tick, Ticket, Unserved, Wake,
 };
 
 use super::subject::{EVENT_LIMIT, Ending, Event, Refusal, Started, Subject};
@@ -63,6 +63,9 @@ pub struct EngineSubject {
     wall_ms: i64,
     engine: Engine<String, Why, Causes>,
     hub: Hub,
+    policy: Policy,
+    /// What outlives a process: the last beats.
+    ledger: MemoryLedger<String>,
     /// What each name means now; nothing where its install was refused.
     registrations: BTreeMap<String, Option<Owner>>,
     /// Registrations that a second install of their name has displaced: nobody drops them.
@@ -175,6 +178,14 @@ fn policy_of(policy: &Policy) -> impl FnOnce(&mut reveille::Policy) {
     }
 }
 
+/// A hub of a new process, and its engine.
+fn started(policy: &Policy, clock: &ManualClock) -> (Hub, Engine<String, Why, Causes>) {
+    let built = Builder::new().policy(policy_of(policy)).clock(clock.clone()).build();
+    let hub: Hub = built.expect("the grammar allows only policies that hold");
+    let engine = hub.engine().expect("a new hub has no driver");
+    (hub, engine)
+}
+
 impl EngineSubject {
     /// A hub at time 0 without a handler and without targets.
     ///
@@ -193,14 +204,14 @@ impl EngineSubject {
     pub fn with_limit(policy: &Policy, events: u64) -> Self {
         let clock = ManualClock::new();
         clock.set_wall(wall_at(policy.wall_ms, 0));
-        let built = Builder::new().policy(policy_of(policy)).clock(clock.clone()).build();
-        let hub: Hub = built.expect("the grammar allows only policies that hold");
-        let engine = hub.engine().expect("a new hub has no driver");
+        let (hub, engine) = started(policy, &clock);
         Self {
             clock,
             wall_ms: policy.wall_ms,
             engine,
             hub,
+            policy: policy.clone(),
+            ledger: MemoryLedger::new(),
             registrations: BTreeMap::new(),
             displaced: Vec::new(),
             runners: BTreeMap::new(),
@@ -404,6 +415,28 @@ impl EngineSubject {
     }
 }
 
+impl EngineSubject {
+    /// Has the hub take in what the ledger keeps, and keep its own.
+    fn keep_ledger(&self) -> Result<(), Refusal> {
+        let kept = self.hub.keep_ledger(self.ledger.clone());
+        let lost = |error: String| refused("a ledger that is kept", error);
+        let keeper = kept.map_err(|error| lost(error.to_string()))?;
+        keeper.close().map_err(|error| lost(error.to_string()))
+    }
+
+    /// All that a process takes along when it ends.
+    fn end_process(&mut self) {
+        self.flights.clear();
+        self.registrations.clear();
+        self.displaced.clear();
+        self.runners.clear();
+        self.displaced_runners.clear();
+        self.tickets.clear();
+        self.names.clear();
+        self.suspends.clear();
+    }
+}
+
 fn roster_of(entries: &[RosterEntry]) -> Roster<String> {
     let cadence = |entry: &RosterEntry| {
         let cadence = Cadence::every(ms(entry.every_ms)).ok()?;
@@ -591,6 +624,15 @@ impl Subject for EngineSubject {
                 let last = Tick::NOW + ms(super::LAST_INSTANT_MS);
                 self.clock.advance_to((from + ms(*length)).min(last));
                 self.suspends.push((from, self.now()));
+            }
+            Action::Restart { ms: length } => {
+                self.settle()?;
+                self.keep_ledger()?;
+                self.end_process();
+                let last = Tick::NOW + ms(super::LAST_INSTANT_MS);
+                self.clock.advance_to((self.now() + ms(*length)).min(last));
+                (self.hub, self.engine) = started(&self.policy, &self.clock);
+                self.keep_ledger()?;
             }
             // Nothing lives by it but cadences with hours (P14).
             Action::Wallclock { ms } => {

@@ -35,7 +35,7 @@ impl fmt::Display for ParseError {
 impl Error for ParseError {}
 
 const VERBS: &str = "install, script, dispose, wake, beat, finish, cancel, postpone, wake-all, \
-                     barrier, await, revive, forgive, runner, update, remove, suspend, wallclock, stop or \
+                     barrier, await, revive, forgive, runner, update, remove, suspend, restart, wallclock, stop or \
                      expect";
 const MILLISECONDS: &str = "whole milliseconds";
 const RESULT: &str = "a result: ran, skip, busy, busy:MS, defer:MS, fail, fail:MS or panic, each \
@@ -87,7 +87,7 @@ pub fn parse(text: &str) -> Result<Scenario, ParseError> {
             Some(_) => {
                 let at_ms = clock.read(&mut words)?;
                 let verb = verb(&mut words)?;
-                if let Verb::Act(Action::Suspend { ms }) = verb {
+                if let Verb::Act(Action::Suspend { ms } | Action::Restart { ms }) = verb {
                     clock.suspend(ms);
                 }
                 words.end()?;
@@ -258,6 +258,7 @@ fn verb(words: &mut Words<'_>) -> Result<Verb, ParseError> {
         "update" => Action::Update { name: runner(words)?, roster: roster(words)? },
         "remove" => Action::Remove { target: target(words)? },
         "suspend" => Action::Suspend { ms: words.whole(MILLISECONDS)? },
+        "restart" => Action::Restart { ms: words.whole(MILLISECONDS)? },
         "wallclock" => wallclock(words)?,
         "stop" => stop(words)?,
         other => return Err(words.refuse(VERBS, &quoted(other))),

@@ -133,6 +133,7 @@ impl Display for Action {
             }
             Self::StopRunner { name } => write!(f, "stop {name}"),
             Self::Remove { target } => write!(f, "remove {target}"),
+            Self::Restart { ms } => write!(f, "restart {ms}"),
             Self::Suspend { ms } => write!(f, "suspend {ms}"),
             Self::Wallclock { ms } => write!(f, "wallclock {ms}"),
             Self::Stop { drain_ms } => {

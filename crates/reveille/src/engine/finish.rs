@@ -8,7 +8,7 @@ use crate::hub::Key;
 use crate::merge::Merge;
 use crate::node::{Last, show};
 use crate::outcome::Done;
-use crate::policy::{Jitter, Policy};
+use crate::policy::{Jitter, Missed, Policy};
 use crate::reasons::Reasons;
 #[cfg(feature = "tracing")]
 use crate::shared::Shared;
@@ -81,7 +81,10 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 if run.beats > 0 {
                     shared.tallies.beats_done.add_alone(1);
                 }
-                if let Some(beat) = run.last_beat {
+                // A ledger keeps it: one that is owed is not to be skipped for a later one.
+                let owed = shared.policy.missed == Missed::Burst
+                    && (detail.beats > 0 || detail.extras.owed.load(Ordering::Relaxed) > 0);
+                if let Some(beat) = run.last_beat.filter(|_| !owed) {
                     show(&detail.extras.vitals.served_beat, beat.as_micros());
                 }
             }
