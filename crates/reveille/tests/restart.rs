@@ -226,3 +226,18 @@ fn what_was_missed_was_inside_the_hours() {
     assert_eq!(second.run(30, Outcome::ran()), [(0, 2), (20, 1)]);
     second.end();
 }
+
+/// P8: a wall clock that was set back between two processes puts the last beat ahead; the cadence waits
+/// one period, and not until that time comes again.
+#[test]
+fn a_wall_clock_that_was_set_back_silences_nothing() {
+    let ledger = MemoryLedger::new();
+    let mut first = Process::start(10 * 60, ledger.clone(), |_| {});
+    first.beat("mail", every(30));
+    assert_eq!(first.run(40, Outcome::ran()), [(30, 1)]);
+    first.end();
+    let mut second = Process::start(4 * 60, ledger, |_| {});
+    second.beat("mail", every(30));
+    assert_eq!(second.run(70, Outcome::ran()), [(30, 1), (60, 1)]);
+    second.end();
+}

@@ -255,6 +255,7 @@ pub(super) fn at_any_time() -> impl Strategy<Value = Transition> {
         2 => target().prop_map(|target| Action::Cancel { target }),
         2 => target().prop_map(|target| Action::Remove { target }),
         2 => select(&SUSPENDS[..]).prop_map(|ms| Action::Suspend { ms }),
+        1 => select(&SUSPENDS[..]).prop_map(|ms| Action::Restart { ms }),
         2 => select(&STEPS_OF_THE_WALL_CLOCK[..]).prop_map(|ms| Action::Wallclock { ms }),
         1 => select(&DRAINS[..]).prop_map(|drain_ms| Action::Stop { drain_ms }),
     ];

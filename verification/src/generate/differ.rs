@@ -116,7 +116,7 @@ impl Pair<'_> {
                 {
                     self.tickets.push(name.clone());
                 }
-                if let Action::Suspend { ms } = action {
+                if let Action::Suspend { ms } | Action::Restart { ms } = action {
                     self.at_ms = self.at_ms.saturating_add(*ms);
                 }
             }

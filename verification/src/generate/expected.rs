@@ -31,7 +31,7 @@ pub fn with_expectations(scenario: &Scenario, at_ms: u64) -> Scenario {
             {
                 tickets.push(name.clone());
             }
-            if let Action::Suspend { ms } = action {
+            if let Action::Suspend { ms } | Action::Restart { ms } = action {
                 resumed_at = step.at_ms.saturating_add(*ms);
             }
         }

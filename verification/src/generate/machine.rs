@@ -72,11 +72,21 @@ impl State {
     ///   both in the order of their lines, while to the text the wake came later. Nor on one that
     ///   [`installs_first`] would move, since a file is played in that order. A runner is an
     ///   install, and what requests a run is a wake;
+    /// * a restart and a step of the wall clock: a ledger keeps beats by that, which is no matter of the
+    ///   text;
     /// * an install or a `postpone` while beats may wait under `missed=burst`: the engine serves
     ///   them first in, first out, the oracle by the due of each.
     pub(super) fn is_compared(&self, transition: &Transition) -> bool {
         let Transition::Act(action) = transition else { return true };
         let verb = Verb::Act(action.clone());
+        let earlier = |of: fn(&Action) -> bool| {
+            self.steps.iter().any(|(_, verb)| matches!(verb, Verb::Act(action) if of(action)))
+        };
+        let steps_wall = |action: &Action| matches!(action, Action::Wallclock { .. });
+        let restarts = |action: &Action| matches!(action, Action::Restart { .. });
+        if restarts(action) && earlier(steps_wall) || steps_wall(action) && earlier(restarts) {
+            return false;
+        }
         let postpones = matches!(action, Action::Postpone { .. });
         if postpones && !self.only_dues_hold() {
             return false;
@@ -127,7 +137,7 @@ impl State {
                 // Refused only where `allows` said so, and then nothing has changed.
                 if self.oracle.apply(action).is_ok() {
                     self.steps.push((self.now, Verb::Act(action.clone())));
-                    if let Action::Suspend { ms } = action {
+                    if let Action::Suspend { ms } | Action::Restart { ms } = action {
                         self.go_to(self.now.saturating_add(*ms));
                     }
                 }

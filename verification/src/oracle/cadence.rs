@@ -77,7 +77,7 @@ impl Oracle {
         }
         let grid = phase.map_or(after(last, every), |phase| next_in_phase(last, every, phase));
         let next = self.seek(hours.as_ref(), grid, every);
-        let cadence = Cadence { every, phase, hours, grid, next, last: None, owner };
+        let cadence = Cadence { every, phase, hours, grid, next, last: Some(last), owner };
         let (beats, passed) = if next > self.now { (0, next) } else { self.passed(&cadence) };
         self.target(key).cadence = Some(cadence.clone());
         let index = self.targets.iter().position(|target| target.key == key);

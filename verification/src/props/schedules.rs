@@ -84,7 +84,7 @@ fn walk(subject: &mut Watched, scenario: &Scenario) -> Result<(), Difference> {
             if refused && subject.broken().is_some() {
                 return Err(stuck(now, &"a law is broken"));
             }
-            if let Action::Suspend { ms } = action {
+            if let Action::Suspend { ms } | Action::Restart { ms } = action {
                 now = now.saturating_add(*ms);
             }
         }

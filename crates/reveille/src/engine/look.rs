@@ -367,12 +367,18 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// was missed.
     fn resume(&mut self, index: u32, grid: Grid, last: i64) {
         let now = self.state.now;
+        // A wall clock that was set back in between puts it ahead: it is not waited for.
+        let last = last.min(i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
         let first = grid.after_last(last);
         let next = grid.first_from(first, now);
-        self.set_beating_from(index, Some(Beating { grid, next, last: None }));
-        let missed = self.missed(index, grid, first);
+        let last = u64::try_from(last).ok().map(Tick::from_micros);
+        self.set_beating_from(index, Some(Beating { grid, next, last }));
+        let (missed, last) = self.missed(index, grid, first);
         let (Some(node), Some(detail)) = (self.node(index), self.detail(index)) else { return };
         if missed > 0 {
+            if let Some(cadence) = &mut detail.cadence {
+                cadence.last = last;
+            }
             detail.passed = true; // though the wake is made now
             self.make_beats(index, &node, missed, now, now);
         }
