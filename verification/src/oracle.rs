@@ -6,7 +6,7 @@
 //! one interesting instant to the next by looking at everything there is. Where the product and
 //! the oracle differ, one of them is wrong, and the text of `docs/scenarios.md` decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::scenario::subject::{Ending, Event, Refusal, Started, Subject};
 use crate::scenario::{
@@ -73,8 +73,10 @@ pub struct Oracle {
     started: Vec<u64>,
     /// The last beat whose run was done, by target.
     served: BTreeMap<String, u64>,
-    /// What a ledger kept of it for this process: told once.
+    /// What a ledger kept of it for this process.
     kept: BTreeMap<String, u64>,
+    /// Targets of which this process was told.
+    told: BTreeSet<String>,
     /// When the last run of each key ended; a target cannot start before.
     free_since: BTreeMap<String, u64>,
     events: Vec<Event>,
@@ -163,6 +165,7 @@ impl Oracle {
             started: Vec::new(),
             served: BTreeMap::new(),
             kept: BTreeMap::new(),
+            told: BTreeSet::new(),
             free_since: BTreeMap::new(),
             events: Vec::new(),
             happened: 0,
@@ -260,6 +263,10 @@ impl Oracle {
             return; // the stop has taken all there was to take
         }
         self.discard_pending(key, TicketState::Removed);
+        self.served.remove(key);
+        if self.told.contains(key) {
+            self.kept.remove(key);
+        }
         let failures = self.target(key).failures;
         self.targets.retain(|target| target.key != key);
         let flights = self.flights.iter_mut().filter(|flight| flight.target == key);

@@ -36,7 +36,8 @@ impl Oracle {
         let phase = phase.map(|phase| phase % every);
         let old = self.target(key).cadence.clone();
         if old.is_none()
-            && let Some(last) = self.kept.remove(key)
+            && let Some(&last) = self.kept.get(key)
+            && self.told.insert(key.to_owned())
         {
             return self.resume(key, (every, phase, hours), owner, last);
         }

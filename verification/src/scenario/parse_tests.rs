@@ -435,7 +435,9 @@ proptest! {
         expectations in vec(expectation(), 0..6),
     ) {
         let last = schedule.steps.last().map_or(0, |step| match step.verb {
-            Verb::Act(super::Action::Suspend { ms }) => step.at_ms + ms,
+            Verb::Act(super::Action::Suspend { ms } | super::Action::Restart { ms }) => {
+                step.at_ms + ms
+            }
             _ => step.at_ms,
         });
         let steps = schedule.steps.into_iter().map(|step| (step.at_ms, step.verb));

@@ -139,7 +139,12 @@ impl<K: Key, R: Reasons, P: Merge, L: Ledger<K>> Book<K, R, P, L> {
     fn read_beats(&mut self) {
         let Ok(epoch) = contain(|| self.shared.epoch(self.shared.now())) else { return };
         let mut known = HashMap::new();
+        let stopped = self.shared.gate.load().is_closed();
         self.shared.registry.for_each(|node| {
+            // Removed, though its last run still holds the key. (A stop closes all, behind its gate.)
+            if !stopped && node.word.load().is_closed() {
+                return;
+            }
             let Some(extras) = node.extras() else { return };
             let beat = extras.vitals.served_beat.load(Ordering::Relaxed);
             let beats = beat != Tick::NEVER.as_micros();
