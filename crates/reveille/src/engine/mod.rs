@@ -44,7 +44,7 @@ use crate::shared::{Ring, Shared, lock};
 use fastrand::Rng;
 use recheck::Recheck;
 use record::{Detail, Record};
-use reveille_core::sync::{Arc, Ordering};
+use reveille_core::sync::{Arc, Ordering, PlainU64};
 use reveille_core::{Generation, Tick};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -188,6 +188,8 @@ pub struct Engine<K: Key = String, R: Reasons = (), P: Merge = ()> {
     shared: Arc<Shared<K, R, P>>,
     /// Out of its seat; taken only by `drop`.
     state: Box<State<K, R, P>>,
+    /// The last instant that the clock was seen to say.
+    read: PlainU64,
 }
 
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
@@ -198,7 +200,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 // For who asks whether the driver is late: before it came it was not.
                 let now = contain(|| shared.now()).unwrap_or(state.now);
                 show(&shared.witness.driven_since, now.as_micros());
-                Ok(Self { shared: Arc::clone(shared), state })
+                Ok(Self { shared: Arc::clone(shared), state, read: PlainU64::new(0) })
             }
             Seat::Taken => Err(AlreadyDriven),
         }
@@ -290,14 +292,16 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.shared.bell.rise();
     }
 
-    /// Now, on the hub's clock: never before the last turn, and the instant of that where the user's
-    /// clock panics, which is reported.
+    /// Now, on the hub's clock: never before the last turn, nor before the last answer, which is given
+    /// again where the user's clock panics; that is reported.
     pub fn now(&self) -> Tick {
         let now = contain(|| self.shared.now()).unwrap_or_else(|message| {
             self.shared.fault(Place::Clock, message);
             Tick::NOW
         });
-        now.max(self.state.now)
+        let last = Tick::from_micros(self.read.load(Ordering::Relaxed)).max(self.state.now);
+        self.read.store(now.max(last).as_micros(), Ordering::Relaxed);
+        now.max(last)
     }
 
     /// Makes `step` of a driver, a turn and the starts behind it, say. If the engine panics in it, its
