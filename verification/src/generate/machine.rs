@@ -72,6 +72,8 @@ impl State {
     ///   both in the order of their lines, while to the text the wake came later. Nor on one that
     ///   [`installs_first`] would move, since a file is played in that order. A runner is an
     ///   install, and what requests a run is a wake;
+    /// * a request right after a cadence that goes on from an earlier process: which of the two leads,
+    ///   the engine does not tell;
     /// * a restart and a step of the wall clock: a ledger keeps beats by that, which is no matter of the
     ///   text;
     /// * an install or a `postpone` while beats may wait under `missed=burst`: the engine serves
@@ -85,6 +87,16 @@ impl State {
         let steps_wall = |action: &Action| matches!(action, Action::Wallclock { .. });
         let restarts = |action: &Action| matches!(action, Action::Restart { .. });
         if restarts(action) && earlier(steps_wall) || steps_wall(action) && earlier(restarts) {
+            return false;
+        }
+        let mut instant = self.steps[self.earlier..].iter();
+        let sets_cadence = |verb: &Verb| {
+            matches!(
+                verb,
+                Verb::Act(Action::Beat { .. } | Action::Runner { .. } | Action::Update { .. })
+            )
+        };
+        if requests(&verb) && earlier(restarts) && instant.any(|(_, verb)| sets_cadence(verb)) {
             return false;
         }
         let postpones = matches!(action, Action::Postpone { .. });
