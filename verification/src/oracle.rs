@@ -302,6 +302,9 @@ impl Oracle {
     /// ledger kept. What a person sees from outside goes on.
     fn restart(&mut self, ms: u64) -> Result<(), Refusal> {
         self.live_through_the_instant()?;
+        for flight in std::mem::take(&mut self.flights) {
+            self.land(&flight, Ending::Gone);
+        }
         let mut kept = std::mem::take(&mut self.kept);
         kept.append(&mut self.served);
         *self = Self {

@@ -426,7 +426,9 @@ impl EngineSubject {
 
     /// All that a process takes along when it ends.
     fn end_process(&mut self) {
-        self.flights.clear();
+        for flight in std::mem::take(&mut self.flights) {
+            self.tell_end(&flight.run, Ending::Gone);
+        }
         self.registrations.clear();
         self.displaced.clear();
         self.runners.clear();

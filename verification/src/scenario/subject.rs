@@ -128,6 +128,8 @@ pub enum Ending {
     Cancelled,
     /// It took longer than it may.
     Overran,
+    /// Its process ended.
+    Gone,
 }
 
 impl fmt::Display for Event {
@@ -169,6 +171,7 @@ impl fmt::Display for Ending {
             Self::Panic => "panic",
             Self::Cancelled => "cancelled",
             Self::Overran => "overran",
+            Self::Gone => "gone",
         })
     }
 }
