@@ -14,6 +14,7 @@
 
 use super::Engine;
 use super::record::{Detail, Record};
+use super::timers::Entry;
 use crate::fault::Place;
 use crate::hub::Key;
 use crate::merge::Merge;
@@ -68,7 +69,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// Whether there is something to do for this target that neither bit nor store will bring up, as
     /// far as the driver can see.
     fn is_lost(&self, record: &Record<K, P>) -> bool {
-        let (word, index) = (record.node.word.load(), record.node.index);
+        let word = record.node.word.load();
         if record.node.completion.load().ending().is_some() {
             return true; // an ending that is to be collected
         }
@@ -80,23 +81,23 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if word.is_closed() {
             return !word.is_running() && detail.blocked_by.is_none();
         }
-        if word.is_cancelled() || self.is_beat_lost(detail, index) {
+        if word.is_cancelled() || self.is_beat_lost(detail, record.entry()) {
             return true;
         }
         if !word.has_wake() || word.is_running() {
             return false;
         }
-        !word.is_seen() || self.is_start_lost(detail, word.urgency(), index)
+        !word.is_seen() || self.is_start_lost(detail, word.urgency(), record.entry())
     }
 
-    fn is_start_lost(&self, detail: &Detail<K, P>, urgency: Urgency, index: u32) -> bool {
+    fn is_start_lost(&self, detail: &Detail<K, P>, urgency: Urgency, entry: Entry) -> bool {
         let (at, _) = detail.start(urgency, self.state.handler_since, &self.shared.policy);
-        at < Tick::HORIZON && !self.state.starts.has(detail.may_start, index)
+        at < Tick::HORIZON && !self.state.starts.has(detail.may_start, entry)
     }
 
-    fn is_beat_lost(&self, detail: &Detail<K, P>, index: u32) -> bool {
+    fn is_beat_lost(&self, detail: &Detail<K, P>, entry: Entry) -> bool {
         let next = detail.cadence.map_or(Tick::NEVER, |beating| beating.next);
-        let armed = next >= Tick::HORIZON || self.state.beats.has(next, index);
+        let armed = next >= Tick::HORIZON || self.state.beats.has(next, entry);
         !armed || detail.extras.setting.is_unheard(detail.setting.as_ref())
     }
 

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::record::{Beating, InFlight};
+use super::timers::Entry;
 use crate::fault::Place;
 #[cfg(feature = "metrics")]
 use crate::fault::contain;
@@ -56,18 +57,18 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             return Some((turn, barrier));
         }
         let mut due = state.starts.up_to(turn);
-        let goes_before = |&(at, index): &(Tick, u32)| {
-            !state.barriers.has(at, index) && (rate <= state.now || self.is_urgent(index))
+        let goes_before = |&(at, entry): &(Tick, Entry)| {
+            !state.barriers.has(at, entry) && (rate <= state.now || self.is_urgent(entry.index))
         };
-        if let Some(before) = due.find(goes_before) {
-            return Some(before);
+        if let Some((at, entry)) = due.find(goes_before) {
+            return Some((at, entry.index));
         }
         if state.running.is_empty() {
             return Some((turn, barrier));
         }
         // What the rate of all holds back still goes before it, if that ends while it waits.
         let held = rate > state.now
-            && state.starts.up_to(turn).any(|(at, index)| !state.barriers.has(at, index));
+            && state.starts.up_to(turn).any(|(at, entry)| !state.barriers.has(at, entry));
         Some((if held { until.min(rate) } else { until }, barrier))
     }
 
@@ -87,11 +88,11 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             return starts.first();
         }
         let mut held = None;
-        for (at, index) in starts.up_to(rate) {
-            if self.is_urgent(index) {
-                return Some((at, index));
+        for (at, entry) in starts.up_to(rate) {
+            if self.is_urgent(entry.index) {
+                return Some((at, entry.index));
             }
-            held.get_or_insert((rate, index));
+            held.get_or_insert((rate, entry.index));
         }
         held.or_else(|| starts.first())
     }

@@ -41,14 +41,14 @@ impl Timers {
     }
 
     /// Those up to an instant, earliest first.
-    pub(super) fn up_to(&self, until: Tick) -> impl Iterator<Item = (Tick, u32)> {
-        let all = self.0.iter().map(|&(at, _, index)| (at, index));
+    pub(super) fn up_to(&self, until: Tick) -> impl Iterator<Item = (Tick, Entry)> {
+        let all = self.0.iter().map(|&(at, created, index)| (at, Entry { created, index }));
         all.take_while(move |&(at, _)| at <= until)
     }
 
     /// Whether the target stands in it at this instant.
-    pub(super) fn has(&self, at: Tick, index: u32) -> bool {
-        self.0.range((at, 0, 0)..=(at, u64::MAX, u32::MAX)).any(|&(_, _, other)| other == index)
+    pub(super) fn has(&self, at: Tick, entry: Entry) -> bool {
+        self.0.contains(&(at, entry.created, entry.index))
     }
 
     /// All targets in the store.
