@@ -9,17 +9,20 @@ use std::time::Duration;
 use reveille_verification::files::{below, play_file};
 use reveille_verification::props::decade::{self, Length};
 use reveille_verification::props::{Budget, fuzz, run};
+use reveille_verification::scenario::hands::DrivenBy;
 use reveille_verification::under_test::subject;
 
-/// The project's own scenarios hold of the engine: what `cargo verify scenario` plays.
+/// The project's own scenarios hold of the engine, whoever drives it: what `cargo verify scenario` plays.
 #[test]
 fn own_scenarios_hold() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let files = below(&folder).unwrap_or_else(|error| panic!("{error}"));
     assert!(files.len() >= 207, "only {} scenarios found", files.len());
     for file in files {
-        let report = play_file(&file, subject);
-        assert!(report.passed(), "{}", report.text(true));
+        for driven in DrivenBy::ALL {
+            let report = play_file(&file, |policy| subject(policy, driven));
+            assert!(report.passed(), "{}: {}", driven.name(), report.text(true));
+        }
     }
 }
 

@@ -39,8 +39,8 @@ where
     R: Reasons,
     P: Merge,
 {
-    let mut seat = Seat::take(hub)?;
-    Ok(async move { while seat.turn().sleeps(&seat).await {} })
+    let mut driver = Driver::take(hub)?;
+    Ok(async move { driver.run().await })
 }
 
 /// The same, until `token` is cancelled: then the hub drains. It stops (P13), the runs in flight have
@@ -85,41 +85,64 @@ where
     R: Reasons,
     P: Merge,
 {
-    let mut seat = Seat::take(hub)?;
+    let mut driver = Driver::take(hub)?;
     Ok(async move {
         let drained = loop {
-            let turned = seat.turn();
+            let turned = driver.turn();
             let goes_on = tokio::select! {
                 () = token.cancelled() => {
-                    seat.engine.rise();
-                    break seat.engine.hub().drain(limit);
+                    driver.engine.rise();
+                    break driver.engine.hub().drain(limit);
                 }
-                goes_on = turned.sleeps(&seat) => goes_on,
+                goes_on = turned.sleeps(&driver) => goes_on,
             };
             if !goes_on {
-                break seat.engine.hub().stop();
+                break driver.engine.hub().stop();
             }
         };
         let patience = sleep_until(far(Instant::now(), limit));
         tokio::pin!(patience);
         loop {
-            let turned = seat.turn();
+            let turned = driver.turn();
             if let Some(report) = drained.report() {
                 return report;
             }
             tokio::select! {
                 () = &mut patience => {
                     // Also where tokio's time is paused, and the process's goes on.
-                    return seat.engine.hub().stop().wait();
+                    return driver.engine.hub().stop().wait();
                 }
-                _ = turned.sleeps(&seat) => {}
+                _ = turned.sleeps(&driver) => {}
             }
         }
     })
 }
 
-/// The engine in the hands of a driver, and its bell.
-struct Seat<K: reveille::Key, R: Reasons, P: Merge> {
+/// The driver of a hub, for who wants more of it than [`drive`]: to give it up and to go on, and to step
+/// the engine between two instants, as a simulation does that has several steps at one instant
+/// ([`Engine::observe`]).
+///
+/// ```
+/// use reveille::{Builder, Cadence, Reveille, SharedRun, Tick};
+/// use reveille_tokio::{Driver, TokioClock};
+/// use std::time::Duration;
+/// use tokio::time::timeout;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let hub: Reveille = Builder::new().clock(TokioClock::new()).build()?;
+/// let mut driver = Driver::take(&hub)?;
+/// let _handler = hub.install_async(|_: SharedRun| async {})?;
+/// hub.target("mail".to_owned())?.beat(Cadence::every(Duration::from_secs(60))?)?;
+/// // It is never done, as nobody stops the hub: this drives for three and a half minutes.
+/// assert!(timeout(Duration::from_secs(210), driver.run()).await.is_err());
+/// assert_eq!(hub.counters().started, 3);
+/// assert_eq!(driver.engine().deadline(), Tick::NOW + Duration::from_secs(240));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Driver<K: reveille::Key = String, R: Reasons = (), P: Merge = ()> {
     engine: Engine<K, R, P>,
     bell: Arc<Notify>,
 }
@@ -134,12 +157,40 @@ enum Turned {
     Until(Tick),
 }
 
-impl<K: reveille::Key, R: Reasons, P: Merge> Seat<K, R, P> {
-    fn take(hub: &Reveille<K, R, P>) -> Result<Self, AlreadyDriven> {
+impl<K: reveille::Key, R: Reasons, P: Merge> Driver<K, R, P> {
+    /// The driver of this hub. It does nothing yet.
+    ///
+    /// # Errors
+    /// If the hub has a driver.
+    pub fn take(hub: &Reveille<K, R, P>) -> Result<Self, AlreadyDriven> {
         let engine = hub.engine()?;
         let bell = Arc::new(Notify::new());
         engine.set_ring(Bell(Arc::clone(&bell)));
         Ok(Self { engine, bell })
+    }
+
+    /// Drives, until the hub has stopped and no run is in flight. Its first poll makes a turn.
+    ///
+    /// # Cancel safety
+    /// Dropped at any `await` it leaves the hub consistent, as [`drive`] does, and may be called again.
+    ///
+    /// # Panics
+    /// Where it is polled outside of a tokio runtime, or in one without time.
+    pub async fn run(&mut self) {
+        // It may have been given up asleep.
+        self.engine.rise();
+        while self.turn().sleeps(self).await {}
+    }
+
+    /// The engine that it drives.
+    pub fn engine(&self) -> &Engine<K, R, P> {
+        &self.engine
+    }
+
+    /// The same, to be stepped while [`run`](Self::run) is not. Runs that are taken from it here are not
+    /// started by the driver.
+    pub fn engine_mut(&mut self) -> &mut Engine<K, R, P> {
+        &mut self.engine
     }
 
     /// A turn, and the starts behind it.
@@ -162,19 +213,22 @@ impl<K: reveille::Key, R: Reasons, P: Merge> Seat<K, R, P> {
 
 impl Turned {
     /// Sleeps for as long as nothing is to be done; false if the driver's work is done.
-    async fn sleeps<K: reveille::Key, R: Reasons, P: Merge>(self, seat: &Seat<K, R, P>) -> bool {
+    async fn sleeps<K: reveille::Key, R: Reasons, P: Merge>(
+        self,
+        driver: &Driver<K, R, P>,
+    ) -> bool {
         match self {
             Self::Finished => return false,
             // Others have their turn too: runs that have just been started, for one.
             Self::Again => task::yield_now().await,
             Self::Until(until) => {
-                let wait = until.since(seat.engine.now());
+                let wait = until.since(driver.engine.now());
                 // Early is allowed, late never: a ring of long ago makes a turn.
                 tokio::select! {
-                    () = seat.bell.notified() => {}
+                    () = driver.bell.notified() => {}
                     () = sleep_until(far(Instant::now(), wait)) => {}
                 }
-                seat.engine.rise();
+                driver.engine.rise();
             }
         }
         true

@@ -51,7 +51,7 @@ mod clock;
 mod driver;
 
 pub use clock::TokioClock;
-pub use driver::{drive, drive_until};
+pub use driver::{Driver, drive, drive_until};
 
 #[doc(no_inline)]
 pub use reveille::Reveille;

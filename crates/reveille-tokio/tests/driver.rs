@@ -77,13 +77,38 @@ async fn a_day_of_beats() {
     let _handler = hub.install_async(move |run: SharedRun<u32>| {
         let n = counted.fetch_add(1, Ordering::SeqCst) as u64 + 1;
         async move {
-            assert_eq!((run.missed(), start.elapsed().as_secs()), (0, n * 3_600));
+            assert_eq!((run.missed(), start.elapsed()), (0, ms(n * 3_600_000)));
         }
     });
     hub.target(1).unwrap().beat(Cadence::every(ms(3_600_000)).unwrap()).unwrap();
     sleep(ms(24 * 3_600_000 + 10)).await;
     assert_eq!(beats.load(Ordering::SeqCst), 24);
     assert_eq!((hub.counters().panics, hub.counters().is_conserved()), (0, true));
+}
+
+/// P5, P15: a driver that sleeps is woken by what is due sooner, by an install, and by the end of a run that
+/// held others back, all at their instant.
+#[tokio::test(start_paused = true)]
+async fn a_ring_wakes_a_driver_that_sleeps() {
+    let hub = hub(|policy| policy.max_active = NonZeroUsize::MIN);
+    tokio::spawn(drive(&hub).unwrap());
+    let later = hub.wake_awaited(1, Wake::within(ms(60_000))).unwrap();
+    sleep(ms(1)).await;
+    let start = Instant::now();
+    let first = hub.wake_awaited(2, Wake::now()).unwrap();
+    let second = hub.wake_awaited(3, Wake::now()).unwrap();
+    sleep(ms(1)).await;
+    let crowd = Arc::new(Crowd::default());
+    let _handler = hub.install_async(crowding(&crowd, ms(3))).unwrap();
+    assert!(first.await.is_ok());
+    assert_eq!(start.elapsed(), ms(4));
+    assert!(second.await.is_ok());
+    assert_eq!(start.elapsed(), ms(7));
+    sleep(ms(1)).await;
+    let start = Instant::now();
+    assert!(hub.wake_awaited(4, Wake::now()).unwrap().await.is_ok());
+    assert_eq!(start.elapsed(), ms(3));
+    assert!(later.await.is_ok());
 }
 
 /// P10: no more than `max_active` run at once, be they tasks or threads; nothing is lost.

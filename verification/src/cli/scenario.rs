@@ -1,13 +1,14 @@
-//! Scenario files, played on the engine.
+//! Scenario files, played on the engine, by each of its drivers on virtual time.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use reveille_verification::files::{below, play_file};
+use reveille_verification::files::{Report, below, play_file};
 use reveille_verification::lab::{CheckResult, checks};
 use reveille_verification::report::promises_in;
+use reveille_verification::scenario::hands::DrivenBy;
 use reveille_verification::under_test::subject;
 
 use crate::cli::family::{Family, Session};
@@ -21,6 +22,9 @@ pub(crate) struct Options {
     /// Print the trace of those that pass, too.
     #[arg(long)]
     trace: bool,
+    /// Who drives the engine [default: each in turn].
+    #[arg(long, value_enum)]
+    driver: Option<DrivenBy>,
 }
 
 /// The family.
@@ -32,13 +36,18 @@ pub(crate) struct Scenarios {
 impl Scenarios {
     /// Those that somebody names, or else the project's. What is printed of them is only theirs.
     pub(crate) fn of(options: Options) -> Self {
-        if options.paths.is_empty() { Self::own() } else { Self { options, own: false } }
+        if !options.paths.is_empty() {
+            return Self { options, own: false };
+        }
+        let Self { options: Options { paths, .. }, .. } = Self::own();
+        let own = options.driver.is_none();
+        Self { options: Options { paths, ..options }, own }
     }
 
     /// Those of the project.
     pub(crate) fn own() -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-        Self { options: Options { paths: vec![folder], trace: false }, own: true }
+        Self { options: Options { paths: vec![folder], trace: false, driver: None }, own: true }
     }
 }
 
@@ -69,7 +78,7 @@ impl Family for Scenarios {
                     results.push(checks::failed(&what.to_string(), why));
                 }
                 Ok(files) => {
-                    results.extend(files.iter().map(|file| play(file, self.options.trace)));
+                    results.extend(files.iter().map(|file| play(file, &self.options)));
                 }
             }
         }
@@ -77,10 +86,24 @@ impl Family for Scenarios {
     }
 }
 
-fn play(file: &Path, trace: bool) -> CheckResult {
+/// Plays a file with one driver after the other, up to the first with which it fails.
+fn play(file: &Path, options: &Options) -> CheckResult {
     let start = Instant::now();
-    let report = play_file(file, subject);
-    println!("{}", report.text(trace));
+    let drivers = options.driver.map_or(DrivenBy::ALL.to_vec(), |driver| vec![driver]);
+    let mut executions = 0;
+    let mut played = |driven: DrivenBy| {
+        executions += 1;
+        (driven, play_file(file, |policy| subject(policy, driven)))
+    };
+    let mut reports = drivers.into_iter().map(&mut played);
+    let first = reports.next().unwrap_or_else(|| unreachable!("there are drivers"));
+    let failed = |(_, report): &(DrivenBy, Report)| !report.passed();
+    let (driven, report) =
+        if failed(&first) { first } else { reports.find(failed).unwrap_or(first) };
+    // Told where it may matter: a file that fails, or that one driver alone plays.
+    let told = !report.passed() || options.driver.is_some();
+    let driver = if told { format!(" ({})", driven.name()) } else { String::new() };
+    println!("{}{driver}", report.text(options.trace));
     // What cannot be read has failed already.
     let text = fs::read_to_string(file).unwrap_or_default();
     let law = text.lines().next().unwrap_or_default().trim_start_matches("# ");
@@ -88,10 +111,10 @@ fn play(file: &Path, trace: bool) -> CheckResult {
         name: file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
         promises: promises_in(law),
         law: law.to_owned(),
-        executions: 1,
+        executions,
         complete: true,
         seconds: start.elapsed().as_secs_f64(),
-        failure: report.failure.is_some().then(|| report.to_string()),
+        failure: report.failure.is_some().then(|| format!("{report}{driver}")),
         ..CheckResult::default()
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use reveille_verification::lab::CheckResult;
 use reveille_verification::props::schedules::engine_against_oracle;
+use reveille_verification::scenario::hands::DrivenBy;
 
 use crate::cli::family::{Family, Session};
 
@@ -26,11 +27,14 @@ pub(crate) struct Options {
     /// Where the random numbers start: the same seed finds the same schedules.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Who drives the engine.
+    #[arg(long, value_enum, default_value_t)]
+    driver: DrivenBy,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cases: None, seed: 1 }
+        Self { cases: None, seed: 1, driver: DrivenBy::Hand }
     }
 }
 
@@ -47,7 +51,7 @@ impl Family for Search {
     }
 
     fn is_whole(&self) -> bool {
-        self.0.cases.is_none()
+        self.0.cases.is_none() && self.0.driver == DrivenBy::Hand
     }
 
     fn has_table(&self) -> bool {
@@ -65,7 +69,7 @@ impl Family for Search {
             // Each batch has a seed of its own, so that one can be repeated alone.
             let seed = self.0.seed.wrapping_add(u64::from(done / BATCH));
             let start = Instant::now();
-            let found = engine_against_oracle(batch, seed);
+            let found = engine_against_oracle(batch, seed, self.0.driver);
             done += batch;
             let failure = match found {
                 Ok(()) => {

@@ -340,8 +340,10 @@ fn seeded(backend: Backend, number: usize, sheet: &Sheet) -> Result<Lab, String>
     for (file, text) in &sheet.files {
         lab.replace(file, text).map_err(in_words)?;
     }
-    let text = lab.read(seed::CORE).map_err(in_words)?;
-    lab.replace(seed::CORE, &(text + seed::SWITCHING)).map_err(in_words)?;
+    for (file, added) in [(seed::CORE, seed::SWITCHING), (seed::HUB, seed::HANDED_ON)] {
+        let text = lab.read(file).map_err(in_words)?;
+        lab.replace(file, &(text + added)).map_err(in_words)?;
+    }
     Ok(lab)
 }
 

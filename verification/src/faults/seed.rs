@@ -18,6 +18,12 @@ use super::sites::without_comments;
 /// The variable that turns a fault on.
 pub const SWITCH: &str = "REVEILLE_FAULT";
 
+/// Where the switch is handed on to what does not know the core.
+pub const HUB: &str = "crates/reveille/src/lib.rs";
+
+/// What is added there.
+pub const HANDED_ON: &str = "\n#[doc(inline)]\npub use reveille_core::seeded;\n";
+
 /// Where the switch is added.
 pub const CORE: &str = "crates/reveille-core/src/lib.rs";
 
@@ -148,9 +154,12 @@ impl Draft<'_> {
 
 /// One text with all its faults, each behind its switch.
 fn switch(file: &str, anchor: &str, switched: &[(&str, &Edit)]) -> String {
-    let seeded = match file.starts_with("crates/reveille-core/") {
-        true => "crate::seeded",
-        false => "reveille_core::seeded",
+    let seeded = if file.starts_with("crates/reveille-core/") {
+        "crate::seeded"
+    } else if file.starts_with("crates/reveille/") {
+        "reveille_core::seeded"
+    } else {
+        "reveille::seeded"
     };
     // A comment at its end would hide what comes after it.
     let anchor = without_comments(anchor);

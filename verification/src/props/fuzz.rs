@@ -15,6 +15,7 @@ use super::{Progress, drawn, schedules};
 use crate::generate::{Among, Counterexample, schedule_from};
 use crate::lab::{CheckResult, Ran, run_program};
 use crate::scenario::Scenario;
+use crate::scenario::hands::DrivenBy;
 use crate::scenario::parse::parse;
 
 /// One target of `fuzz/`.
@@ -97,10 +98,10 @@ fn reads_as_printed(data: &[u8]) -> Result<(), Failure> {
 
 fn agrees(data: &[u8]) -> Result<(), Failure> {
     let scenario = schedule_from(data);
-    let (difference, _) = schedules::compare(&scenario);
+    let (difference, _) = schedules::compare(&scenario, DrivenBy::Hand);
     let Some(difference) = difference else { return Ok(()) };
     let found = Counterexample { scenario, difference };
-    let text = schedules::file(&found, Among::Compared, "coverage-guided fuzzing");
+    let text = schedules::file(&found, Among::Compared, DrivenBy::Hand, "coverage-guided fuzzing");
     Err(Failure { why: text.clone(), scenario: Some(text) })
 }
 

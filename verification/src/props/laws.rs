@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use reveille::{Counters, Generation, Snapshot, Tick};
 
 use crate::scenario::engine::EngineSubject;
+use crate::scenario::hands::DrivenBy;
 use crate::scenario::subject::{Event, Refusal, Subject};
 use crate::scenario::{Action, Counter, Missed, Policy, TargetState, TicketState};
 
@@ -115,15 +116,15 @@ const TURNS_EACH: u64 = 4;
 impl Watched {
     /// A hub at time 0.
     #[must_use]
-    pub fn new(policy: &Policy) -> Self {
-        Self::watching(policy, EngineSubject::new(policy))
+    pub fn new(policy: &Policy, driven: DrivenBy) -> Self {
+        Self::watching(policy, EngineSubject::new(policy, driven))
     }
 
     /// A hub at time 0 that refuses to go on after so many runs: an engine that spins is to fail
     /// soon, since a failing schedule is played hundreds of times while it shrinks.
     #[must_use]
-    pub fn with_limit(policy: &Policy, events: u64) -> Self {
-        Self::watching(policy, EngineSubject::with_limit(policy, events))
+    pub fn with_limit(policy: &Policy, driven: DrivenBy, events: u64) -> Self {
+        Self::watching(policy, EngineSubject::with_limit(policy, driven, events))
     }
 
     fn watching(policy: &Policy, engine: EngineSubject) -> Self {

@@ -13,6 +13,7 @@ use super::{Progress, drawn, timed};
 use crate::generate::{Among, Counterexample, Difference, differ, search, with_expectations};
 use crate::lab::CheckResult;
 use crate::oracle::Oracle;
+use crate::scenario::hands::DrivenBy;
 use crate::scenario::order::installs_first;
 use crate::scenario::play::play;
 use crate::scenario::subject::Subject;
@@ -33,16 +34,16 @@ const BATCH: u32 = 2_000;
 ///
 /// Coverage-guided fuzzing calls this too.
 #[must_use]
-pub fn compare(scenario: &Scenario) -> (Option<Difference>, Checks) {
-    let mut watched = Watched::with_limit(&scenario.policy, RUNS);
+pub fn compare(scenario: &Scenario, driven: DrivenBy) -> (Option<Difference>, Checks) {
+    let mut watched = Watched::with_limit(&scenario.policy, driven, RUNS);
     let difference = differ(&mut watched, &mut Oracle::new(&scenario.policy), scenario);
     (named(difference, &watched), watched.checks())
 }
 
 /// Plays a schedule on the watched engine alone, in the order in which files are played.
 #[must_use]
-pub fn watch(scenario: &Scenario) -> (Option<Difference>, Checks) {
-    let mut watched = Watched::with_limit(&scenario.policy, RUNS);
+pub fn watch(scenario: &Scenario, driven: DrivenBy) -> (Option<Difference>, Checks) {
+    let mut watched = Watched::with_limit(&scenario.policy, driven, RUNS);
     let difference = walk(&mut watched, &installs_first(scenario)).err();
     (named(difference, &watched), watched.checks())
 }
@@ -101,8 +102,12 @@ fn walk(subject: &mut Watched, scenario: &Scenario) -> Result<(), Difference> {
 ///
 /// # Errors
 /// The shrunk case on which engine and oracle differ, or which breaks a law.
-pub fn engine_against_oracle(cases: u32, seed: u64) -> Result<(), Box<Counterexample>> {
-    search(cases, seed, Among::Compared, |scenario| compare(scenario).0)
+pub fn engine_against_oracle(
+    cases: u32,
+    seed: u64,
+    driven: DrivenBy,
+) -> Result<(), Box<Counterexample>> {
+    search(cases, seed, Among::Compared, |scenario| compare(scenario, driven).0)
 }
 
 /// Searches schedules, and says what came of each property.
@@ -111,26 +116,37 @@ pub fn engine_against_oracle(cases: u32, seed: u64) -> Result<(), Box<Counterexa
 #[must_use]
 pub fn check(cases: u32, seed: u64, failures: &Path, progress: Progress<'_>) -> Vec<CheckResult> {
     let search = Search { seed, failures, progress, laws: Cell::new([0; LAWS.len()]) };
+    let agrees = "agrees with the oracle in all that shows, after every instant.";
     let compared = CheckResult {
-        law: "The engine agrees with the oracle in all that shows, after every instant.".to_owned(),
-        ..search.run(cases, Among::Compared, &SHOWN)
+        law: format!("The engine {agrees}"),
+        ..search.run(cases, Among::Compared, DrivenBy::Hand, &SHOWN)
     };
+    let hold = "The laws hold, also where engine and oracle read a schedule differently";
     let alone = CheckResult {
-        law: "The laws hold, also where engine and oracle read a schedule differently.".to_owned(),
-        ..search.run(cases.div_ceil(4), Among::All, &promises_of_laws())
+        law: format!("{hold}."),
+        ..search.run(cases.div_ceil(4), Among::All, DrivenBy::Hand, &promises_of_laws())
     };
+    let compared_on_tokio = CheckResult {
+        law: format!("The engine in the hands of the driver on tokio, on paused time, {agrees}"),
+        ..search.run(cases.div_ceil(4), Among::Compared, DrivenBy::Tokio, &SHOWN)
+    };
+    let alone_on_tokio = CheckResult {
+        law: format!("{hold}, in the hands of the driver on tokio."),
+        ..search.run(cases.div_ceil(8), Among::All, DrivenBy::Tokio, &promises_of_laws())
+    };
+    let rows = [compared, alone, compared_on_tokio, alone_on_tokio];
     // A search ends with the first law that breaks, which stands in the rows above.
     let broken = |law: &str| {
         let told = format!("the law `{law}`");
-        let rows = [&compared, &alone].into_iter().filter_map(|row| row.failure.as_ref());
-        rows.clone().any(|text| text.contains(&told)).then(|| "broken, see above".to_owned())
+        let mut failures = rows.iter().filter_map(|row| row.failure.as_ref());
+        failures.any(|text| text.contains(&told)).then(|| "broken, see above".to_owned())
     };
     let laws = LAWS.iter().zip(search.laws.get()).map(|(law, checks)| CheckResult {
         note: Some("checked in the schedules above".to_owned()),
         ..drawn(law.name, law.says, law.promises, checks, broken(law.name))
     });
     let laws: Vec<_> = laws.collect();
-    [compared, alone].into_iter().chain(laws).collect()
+    rows.into_iter().chain(laws).collect()
 }
 
 fn promises_of_laws() -> Vec<u8> {
@@ -148,11 +164,8 @@ struct Search<'search> {
 }
 
 impl Search<'_> {
-    fn run(&self, cases: u32, among: Among, promises: &[u8]) -> CheckResult {
-        let name = match among {
-            Among::Compared => "schedules",
-            Among::All => "schedules-alone",
-        };
+    fn run(&self, cases: u32, among: Among, driven: DrivenBy, promises: &[u8]) -> CheckResult {
+        let name = name(among, driven);
         let (mut done, mut failure, mut last) = (0, None, self.seed);
         let played = Cell::new(0);
         let ((), seconds) = timed(|| {
@@ -162,8 +175,8 @@ impl Search<'_> {
                 last = self.seed.wrapping_add(u64::from(done / BATCH));
                 let found = search(batch, last, among, |scenario| {
                     let (difference, checks) = match among {
-                        Among::Compared => compare(scenario),
-                        Among::All => watch(scenario),
+                        Among::Compared => compare(scenario, driven),
+                        Among::All => watch(scenario, driven),
                     };
                     played.set(played.get() + 1);
                     self.add(&checks);
@@ -171,7 +184,7 @@ impl Search<'_> {
                 });
                 match found {
                     Ok(()) => done += batch,
-                    Err(found) => failure = Some(told(&found, among, last, self.failures)),
+                    Err(found) => failure = Some(told(&found, among, driven, last, self.failures)),
                 }
             }
         });
@@ -190,19 +203,32 @@ impl Search<'_> {
     }
 }
 
+fn name(among: Among, driven: DrivenBy) -> &'static str {
+    match (among, driven) {
+        (Among::Compared, DrivenBy::Hand) => "schedules",
+        (Among::All, DrivenBy::Hand) => "schedules-alone",
+        (Among::Compared, DrivenBy::Tokio) => "schedules-tokio",
+        (Among::All, DrivenBy::Tokio) => "schedules-tokio-alone",
+    }
+}
+
 /// A counterexample as text, once it is saved.
-fn told(found: &Counterexample, among: Among, seed: u64, failures: &Path) -> String {
-    let name = match among {
-        Among::Compared => format!("schedule-{seed}.scn"),
-        Among::All => format!("schedule-alone-{seed}.scn"),
-    };
-    saved(failures, &name, &file(found, among, &format!("a search with seed {seed}")))
+fn told(
+    found: &Counterexample,
+    among: Among,
+    driven: DrivenBy,
+    seed: u64,
+    failures: &Path,
+) -> String {
+    let file_name = format!("{}-{seed}.scn", name(among, driven));
+    saved(failures, &file_name, &file(found, among, driven, &format!("a search with seed {seed}")))
 }
 
 /// The text of a scenario file that fails as the search did, if the grammar can say how.
 #[must_use]
-pub fn file(found: &Counterexample, among: Among, by: &str) -> String {
-    let mut text = format!("# found by {by}; \"first\" is the engine\n");
+pub fn file(found: &Counterexample, among: Among, driven: DrivenBy, by: &str) -> String {
+    let driven_by = driven.name();
+    let mut text = format!("# found by {by}; \"first\" is the engine, {driven_by}\n");
     for line in found.difference.to_string().lines() {
         text.push_str(&format!("# {line}\n"));
     }
@@ -211,7 +237,7 @@ pub fn file(found: &Counterexample, among: Among, by: &str) -> String {
         // The oracle would expect something else where it reads the text differently.
         Among::All => found.scenario.clone(),
     };
-    let played = play(&installs_first(&scenario), &mut Watched::new(&scenario.policy));
+    let played = play(&installs_first(&scenario), &mut Watched::new(&scenario.policy, driven));
     if played.failure.is_none() {
         text.push_str("# no expectation shows this: search again\n");
     }

@@ -1,17 +1,19 @@
-//! The real engine as a subject: the product's own hub on a manual clock, driven by hand.
+//! The real engine as a subject: the product's own hub on virtual time, driven by hand or by the driver
+//! on tokio ([`DrivenBy`]).
 //!
 //! Nothing of scheduling is decided here. The subject holds runs until their scripted end, and
-//! steps from deadline to deadline as a driver would.
+//! lets the driver go on from instant to instant.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::{Duration, SystemTime};
 
 use reveille::{
-    Builder, Cadence, Done, Engine, Flood, Generation, Hours, ManualClock, MemoryLedger, Merge,
-    Registration, Reveille, Roster, Run, Runner, Snapshot, Tick, Ticket, Unserved, Wake,
+    Cadence, Done, Flood, Generation, Hours, MemoryLedger, Merge, Registration, Roster, Run,
+    Runner, Snapshot, Tick, Ticket, Unserved, Wake,
 };
 
+use super::hands::{DrivenBy, End, Hands, Held, Hub};
 use super::subject::{EVENT_LIMIT, Ending, Event, Refusal, Started, Subject};
 use super::{
     Action, ActiveHours, Counter, LAST_WALL_MS, Missed, OnOverrun, OnReplace, Or, Outcome, Policy,
@@ -22,16 +24,16 @@ use super::{
 /// nothing, and a turn little.
 const TURNS_OF_AN_EVENT: u64 = 20;
 
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 reveille::reasons! {
     /// Beats that were given up come back as a reason alone.
-    struct Why { BEAT }
+    pub(super) struct Why { BEAT }
 }
-
-type Hub = Reveille<String, Why, Causes>;
 
 /// What a word of eight bits has no room for: the reasons as text, and which of them leads.
 #[derive(Clone, Debug)]
-struct Causes {
+pub(super) struct Causes {
     reasons: BTreeSet<String>,
     leader: Cause,
 }
@@ -58,10 +60,9 @@ impl Merge for Causes {
 
 /// A hub at its origin, its engine, and the runs that it has handed out.
 pub struct EngineSubject {
-    clock: ManualClock,
+    hands: Box<dyn Hands>,
     /// What the wall clock said at time 0, if it was never set since.
     wall_ms: i64,
-    engine: Engine<String, Why, Causes>,
     hub: Hub,
     policy: Policy,
     /// What outlives a process: the last beats.
@@ -111,7 +112,7 @@ struct Script {
 }
 
 struct Flight {
-    run: Run<String, Why, Causes>,
+    run: Held,
     ends: Option<(Tick, Outcome)>,
 }
 
@@ -139,7 +140,7 @@ fn hours_of(hours: &ActiveHours) -> Result<Hours, Refusal> {
         .map_err(|error| refused("hours of the day in a zone", error.to_string()))
 }
 
-fn policy_of(policy: &Policy) -> impl FnOnce(&mut reveille::Policy) {
+fn policy_of(policy: &Policy) -> impl Fn(&mut reveille::Policy) {
     let small = |n: u64| NonZeroU32::new(u32::try_from(n).unwrap_or(u32::MAX));
     let policy = policy.clone();
     move |to| {
@@ -173,27 +174,21 @@ fn policy_of(policy: &Policy) -> impl FnOnce(&mut reveille::Policy) {
             OnOverrun::Report => reveille::OnOverrun::Report,
             OnOverrun::Cancel => reveille::OnOverrun::Cancel,
         };
+        // Nothing changes but by what is asked for: a driver may sleep as long as it likes.
+        (to.max_sleep, to.recheck) = (YEAR, YEAR);
         // Scenarios name few targets.
         to.max_targets = NonZeroU32::MIN.saturating_add(4_095);
     }
 }
 
-/// A hub of a new process, and its engine.
-fn started(policy: &Policy, clock: &ManualClock) -> (Hub, Engine<String, Why, Causes>) {
-    let built = Builder::new().policy(policy_of(policy)).clock(clock.clone()).build();
-    let hub: Hub = built.expect("the grammar allows only policies that hold");
-    let engine = hub.engine().expect("a new hub has no driver");
-    (hub, engine)
-}
-
 impl EngineSubject {
-    /// A hub at time 0 without a handler and without targets.
+    /// A hub at time 0 without a handler and without targets, that goes on for [`EVENT_LIMIT`].
     ///
     /// # Panics
     /// If the product refuses a policy that the grammar allows.
     #[must_use]
-    pub fn new(policy: &Policy) -> Self {
-        Self::with_limit(policy, EVENT_LIMIT)
+    pub fn new(policy: &Policy, driven: DrivenBy) -> Self {
+        Self::with_limit(policy, driven, EVENT_LIMIT)
     }
 
     /// The same with another limit than [`EVENT_LIMIT`].
@@ -201,14 +196,13 @@ impl EngineSubject {
     /// # Panics
     /// If the product refuses a policy that the grammar allows.
     #[must_use]
-    pub fn with_limit(policy: &Policy, events: u64) -> Self {
-        let clock = ManualClock::new();
-        clock.set_wall(wall_at(policy.wall_ms, 0));
-        let (hub, engine) = started(policy, &clock);
+    pub fn with_limit(policy: &Policy, driven: DrivenBy, events: u64) -> Self {
+        let mut hands = driven.hands();
+        let hub = hands.start(&policy_of(policy));
+        hands.set_wall(wall_at(policy.wall_ms, 0));
         Self {
-            clock,
+            hands,
             wall_ms: policy.wall_ms,
-            engine,
             hub,
             policy: policy.clone(),
             ledger: MemoryLedger::new(),
@@ -251,7 +245,7 @@ impl EngineSubject {
         result
     }
 
-    fn start(&mut self, run: Run<String, Why, Causes>) {
+    fn start(&mut self, run: Held) {
         let name = self.names.get(&run.generation()).cloned().unwrap_or_default();
         let target = run.key().clone();
         let (reason, reasons) = causes(&run, &self.suspends);
@@ -270,8 +264,8 @@ impl EngineSubject {
         match result {
             ResultSpec::Hold => self.flights.push(Flight { run, ends: None }),
             ResultSpec::Ends { outcome, lasts_ms: None } => {
-                self.end(run, outcome);
-                self.engine.observe(self.now());
+                let end = self.ends(&run, outcome);
+                self.hands.end_at_once(run, end);
             }
             ResultSpec::Ends { outcome, lasts_ms: Some(lasts) } => {
                 let ends = Some((self.now() + ms(lasts), outcome));
@@ -280,27 +274,29 @@ impl EngineSubject {
         }
     }
 
-    fn end(&mut self, run: Run<String, Why, Causes>, outcome: Outcome) {
+    fn end(&mut self, run: Held, outcome: Outcome) {
+        let end = self.ends(&run, outcome);
+        self.hands.end(run, end);
+    }
+
+    /// Tells of the end that a run comes to now, and how it comes to it.
+    fn ends(&mut self, run: &Held, outcome: Outcome) -> End {
         use reveille::Outcome as Real;
-        let ending = match outcome {
-            Outcome::Ran => Ending::Ran,
-            Outcome::Skip => Ending::Skip,
-            Outcome::Busy { .. } => Ending::Busy,
-            Outcome::Defer { .. } => Ending::Defer,
-            Outcome::Fail | Outcome::FailFor { .. } => Ending::Fail,
-            Outcome::Panic => Ending::Panic,
+        let (ending, real) = match outcome {
+            Outcome::Ran => (Ending::Ran, Real::ran()),
+            Outcome::Skip => (Ending::Skip, Real::skipped()),
+            Outcome::Busy { for_ms: None } => (Ending::Busy, Real::busy()),
+            Outcome::Busy { for_ms: Some(delay) } => (Ending::Busy, Real::busy_for(ms(delay))),
+            Outcome::Defer { for_ms } => (Ending::Defer, Real::defer(ms(for_ms))),
+            Outcome::Fail => (Ending::Fail, Real::failed()),
+            Outcome::FailFor { for_ms } => (Ending::Fail, Real::failed_for(ms(for_ms))),
+            Outcome::Panic => {
+                self.tell_end(run, Ending::Panic);
+                return End::Panic;
+            }
         };
-        self.tell_end(&run, ending);
-        match outcome {
-            Outcome::Ran => run.finish(Real::ran()),
-            Outcome::Skip => run.finish(Real::skipped()),
-            Outcome::Busy { for_ms: None } => run.finish(Real::busy()),
-            Outcome::Busy { for_ms: Some(delay) } => run.finish(Real::busy_for(ms(delay))),
-            Outcome::Defer { for_ms } => run.finish(Real::defer(ms(for_ms))),
-            Outcome::Fail => run.finish(Real::failed()),
-            Outcome::FailFor { for_ms } => run.finish(Real::failed_for(ms(for_ms))),
-            Outcome::Panic => run.panicked("as scripted".to_owned()),
-        }
+        self.tell_end(run, ending);
+        End::Outcome(real)
     }
 
     fn tell_end(&mut self, run: &Run<String, Why, Causes>, ending: Ending) {
@@ -402,7 +398,7 @@ impl EngineSubject {
     }
 
     fn start_runner(&mut self, name: &str, roster: &[RosterEntry]) {
-        let new = self.hub.runner(|_: &Run<String, Why, Causes>| {}, roster_of(roster)).ok();
+        let new = self.hands.runner(&self.hub, roster_of(roster));
         if let Some(runner) = &new {
             self.names.insert(runner.generation(), name.to_owned());
         }
@@ -480,15 +476,16 @@ impl Subject for EngineSubject {
     fn name_target(&mut self, target: &str) {
         // After a stop there are no targets to name.
         let _ = self.hub.target(target.to_owned());
-        self.engine.observe(self.now());
+        let now = self.now();
+        self.hands.engine_mut().observe(now);
     }
 
     fn advance_to(&mut self, to_ms: u64) -> Result<(), Refusal> {
         let to = Tick::NOW + ms(to_ms.min(super::LAST_INSTANT_MS));
         while self.now() < to {
             self.settle()?;
-            let next = self.engine.deadline().min(self.next_end().unwrap_or(Tick::NEVER));
-            self.clock.advance_to(next.min(to));
+            let until = to.min(self.next_end().unwrap_or(Tick::NEVER));
+            self.happened += self.hands.sleep(until, self.limit.saturating_sub(self.happened));
         }
         Ok(())
     }
@@ -496,11 +493,11 @@ impl Subject for EngineSubject {
     fn apply(&mut self, action: &Action) -> Result<(), Refusal> {
         // A postpone reads in the word when it was due, and is no request that could be news.
         if !matches!(action, Action::Postpone { .. }) {
-            self.engine.open();
+            self.hands.engine_mut().open();
         }
         match action {
             Action::Install { name } => {
-                let installed = self.hub.install(|_: &Run<String, Why, Causes>| {}).ok();
+                let installed = self.hands.install(&self.hub);
                 if let Some(registration) = &installed {
                     self.names.insert(registration.generation(), name.clone());
                 }
@@ -624,7 +621,7 @@ impl Subject for EngineSubject {
                 self.settle()?;
                 let from = self.now();
                 let last = Tick::NOW + ms(super::LAST_INSTANT_MS);
-                self.clock.advance_to((from + ms(*length)).min(last));
+                self.hands.pass((from + ms(*length)).min(last));
                 self.suspends.push((from, self.now()));
             }
             Action::Restart { ms: length } => {
@@ -632,15 +629,15 @@ impl Subject for EngineSubject {
                 self.keep_ledger()?;
                 self.end_process();
                 let last = Tick::NOW + ms(super::LAST_INSTANT_MS);
-                self.clock.advance_to((self.now() + ms(*length)).min(last));
-                (self.hub, self.engine) = started(&self.policy, &self.clock);
+                self.hands.pass((self.now() + ms(*length)).min(last));
+                self.hub = self.hands.start(&policy_of(&self.policy));
                 self.keep_ledger()?;
             }
             // Nothing lives by it but cadences with hours (P14).
             Action::Wallclock { ms } => {
                 let wall_ms = self.wall_ms.saturating_add(*ms);
                 self.wall_ms = wall_ms.clamp(-LAST_WALL_MS, LAST_WALL_MS);
-                self.clock.set_wall(wall_at(self.wall_ms, at_ms(self.now())));
+                self.hands.set_wall(wall_at(self.wall_ms, at_ms(self.now())));
             }
             Action::Stop { drain_ms } => {
                 match drain_ms {
@@ -649,7 +646,8 @@ impl Subject for EngineSubject {
                 };
             }
         }
-        self.engine.observe(self.now());
+        let now = self.now();
+        self.hands.engine_mut().observe(now);
         self.drop_ended(Ending::Cancelled);
         Ok(())
     }
@@ -657,11 +655,11 @@ impl Subject for EngineSubject {
     fn settle(&mut self) -> Result<(), Refusal> {
         loop {
             self.end_what_is_over();
-            self.engine.turn(self.now());
+            self.hands.turn();
             self.drop_ended(Ending::Overran);
             self.happens()?;
             let mut started = false;
-            while let Some(run) = self.engine.next_run() {
+            while let Some(run) = self.hands.next_run() {
                 started = true;
                 self.start(run);
                 self.happened += TURNS_OF_AN_EVENT - 1;
@@ -690,7 +688,7 @@ impl Subject for EngineSubject {
     }
 
     fn deadline(&self) -> Option<u64> {
-        Some(self.engine.deadline()).filter(|&at| at != Tick::NEVER).map(at_ms)
+        Some(self.hands.engine().deadline()).filter(|&at| at != Tick::NEVER).map(at_ms)
     }
 
     fn handler(&self) -> Option<String> {

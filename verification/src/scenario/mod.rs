@@ -10,6 +10,8 @@ mod check;
 pub mod engine;
 mod expect;
 mod expectation;
+pub mod hands;
+mod on_tokio;
 pub mod order;
 pub mod parse;
 pub mod play;
