@@ -71,7 +71,8 @@ pub(crate) struct Vitals {
     pub(crate) attempts: PlainU64,
     /// Beats that runs stood for beyond their own, ever.
     pub(crate) missed: PlainU64,
-    /// The last beat whose run was done; a tick, never without one.
+    /// The last beat whose run was done: microseconds from the clock's origin on, before it for one of an
+    /// earlier process; [`NO_BEAT`] without one.
     pub(crate) served_beat: PlainU64,
     /// The first beat of which no run was done yet; a tick, never without one.
     pub(crate) unserved_since: PlainU64,
@@ -87,6 +88,9 @@ pub(crate) struct Vitals {
     pub(crate) poisoned: PlainU64,
 }
 
+/// No beat, where one is kept as an instant that may lie before the clock's origin.
+pub(crate) const NO_BEAT: i64 = i64::MIN;
+
 /// A word of [`Vitals`]: only the driver writes it, so stores suffice, and it orders nothing.
 pub(crate) fn show(word: &PlainU64, value: u64) {
     word.store(value, Ordering::Relaxed);
@@ -98,7 +102,7 @@ impl<K, P> Extras<K, P> {
         show(&vitals.next_due, Tick::NEVER.as_micros());
         show(&vitals.next_beat, Tick::NEVER.as_micros());
         show(&vitals.running_since, Tick::NEVER.as_micros());
-        show(&vitals.served_beat, Tick::NEVER.as_micros());
+        show(&vitals.served_beat, NO_BEAT.cast_unsigned());
         show(&vitals.unserved_since, Tick::NEVER.as_micros());
         Self {
             setting: SettingCell::new(),

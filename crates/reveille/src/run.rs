@@ -92,7 +92,8 @@ impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
         self.facts.beats > 0
     }
 
-    /// The instant of the last beat among what this run serves.
+    /// The instant of the last beat among what this run serves; the clock's origin for one that an
+    /// earlier process missed.
     pub fn beat(&self) -> Option<Tick> {
         self.facts.last_beat
     }

@@ -51,6 +51,17 @@ impl Stand {
     }
 }
 
+/// A driver finds the policy of its hub, and the hub, at its engine (P11: how long it may sleep).
+#[test]
+fn an_engine_knows_its_hub() {
+    let policy = |policy: &mut reveille::Policy| policy.max_sleep = ms(1_234);
+    let hub: Hub = Builder::new().policy(policy).build().expect("the policy holds");
+    let engine = hub.engine().expect("it has no driver");
+    assert_eq!(engine.policy().max_sleep, ms(1_234));
+    engine.hub().stop();
+    assert!(hub.is_stopped());
+}
+
 /// P3, P8: a cancel during a run discards what waits behind it, not what the run gives back.
 #[test]
 fn a_cancel_during_a_run_spares_what_it_gives_back() {

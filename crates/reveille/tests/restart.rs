@@ -3,7 +3,7 @@
 
 use reveille::{
     Builder, Cadence, Engine, LastBeat, Ledger, LedgerError, LedgerKeeper, ManualClock,
-    MemoryLedger, Missed, Outcome, Place, Policy, Reveille, Tick,
+    MemoryLedger, Missed, Outcome, Place, Policy, Reveille, Tick, Wake,
 };
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -135,6 +135,45 @@ fn a_beat_that_was_not_done_is_repeated() {
     // The beat of 2:00, which was busy, and the grid of 1:00.
     assert_eq!(second.run(60, Outcome::ran()), [(0, 1), (55, 1)]);
     second.end();
+}
+
+/// P8, P14: under `burst` none of the beats that are owed counts as done before the last of them is: the
+/// next process makes up for all of them.
+#[test]
+fn beats_that_are_owed_are_not_skipped() {
+    for done in 0..=3 {
+        let ledger = MemoryLedger::new();
+        let mut first = Process::start(0, ledger.clone(), |_| {});
+        first.beat("mail", every(60));
+        assert_eq!(first.run(60, Outcome::ran()), [(60, 1)]);
+        first.end();
+        // The beats of 2:00, 3:00 and 4:00, of which some are done.
+        let mut second =
+            Process::start(4 * 60 + 30, ledger.clone(), |policy| policy.missed = Missed::Burst);
+        second.beat("mail", every(60));
+        second.engine.turn(second.hub.now());
+        for n in 0..3 {
+            let run = second.engine.next_run().expect("three are owed");
+            run.finish(if n < done { Outcome::ran() } else { Outcome::busy_for(minutes(500)) });
+            second.engine.turn(second.hub.now());
+            if n >= done {
+                break;
+            }
+        }
+        assert!(second.engine.next_run().is_none());
+        assert_eq!(second.hub.counters().beats_done, done);
+        second.end();
+        let mut third = Process::start(4 * 60 + 40, ledger, |_| {});
+        third.beat("mail", every(60));
+        let expected = if done < 3 { vec![(0, 3), (20, 1)] } else { vec![(20, 1)] };
+        assert_eq!(third.run(60, Outcome::ran()), expected, "{done} done");
+        // A run without a beat is none that beats are done by.
+        let before = third.hub.counters().beats_done;
+        third.hub.wake("other", Wake::now());
+        assert_eq!(third.run(1, Outcome::ran()), [(60, 1)]);
+        assert_eq!(third.hub.counters().beats_done, before);
+        third.end();
+    }
 }
 
 /// P17: phases by the wall clock and by the key are kept with what was missed.

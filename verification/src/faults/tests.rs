@@ -57,7 +57,7 @@ fn is_there(check: &Check) -> bool {
 }
 
 fn fault(name: &str, anchor: &str, becomes: &str) -> Fault {
-    let edit = Edit { file: "f".into(), anchor: anchor.into(), becomes: becomes.into() };
+    let edit = Edit { file: FILE.into(), anchor: anchor.into(), becomes: becomes.into() };
     Fault {
         name: name.into(),
         promises: Vec::new(),
@@ -68,9 +68,12 @@ fn fault(name: &str, anchor: &str, becomes: &str) -> Fault {
     }
 }
 
+/// A file that knows the core.
+const FILE: &str = "crates/reveille/src/f.rs";
+
 fn seeded(source: &str, faults: &[Fault]) -> Vec<String> {
     let sheets = seed::sheets(faults, |_| Ok(source.to_owned())).unwrap();
-    sheets.iter().map(|sheet| sheet.files["f"].clone()).collect()
+    sheets.iter().map(|sheet| sheet.files[FILE].clone()).collect()
 }
 
 #[test]

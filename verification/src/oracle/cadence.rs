@@ -84,7 +84,7 @@ impl Oracle {
         let index = self.targets.iter().position(|target| target.key == key);
         let Some(index) = index.filter(|_| beats > 0) else { return };
         self.go_on(index, cadence, passed);
-        self.ask_for_beats(index, (beats, self.now), self.now, true);
+        self.ask_for_beats(index, (beats, passed), self.now, true);
     }
 
     /// Makes the beats whose instant has come.

@@ -88,6 +88,8 @@ pub struct EngineSubject {
     requests: u64,
     /// When the machine slept: beats of that time are made at its end.
     suspends: Vec<(Tick, Tick)>,
+    /// When each target got its first cadence in this process: beats of an earlier one come then.
+    first_cadences: HashMap<String, Tick>,
 }
 
 /// Whose registration a name means.
@@ -220,6 +222,7 @@ impl EngineSubject {
             limit: events.saturating_mul(TURNS_OF_AN_EVENT),
             requests: 0,
             suspends: Vec::new(),
+            first_cadences: HashMap::new(),
         }
     }
 
@@ -248,7 +251,8 @@ impl EngineSubject {
     fn start(&mut self, run: Held) {
         let name = self.names.get(&run.generation()).cloned().unwrap_or_default();
         let target = run.key().clone();
-        let (reason, reasons) = causes(&run, &self.suspends);
+        let from = self.first_cadences.get(&target).copied().unwrap_or(Tick::NOW);
+        let (reason, reasons) = causes(&run, from, &self.suspends);
         self.events.push(Event::Started(Started {
             at_ms: at_ms(run.started()),
             handler: name.clone(),
@@ -358,10 +362,15 @@ impl EngineSubject {
 }
 
 /// The leading reason of a run, and all of them. Beats have the reason `beat`.
-fn causes(run: &Run<String, Why, Causes>, suspends: &[(Tick, Tick)]) -> (String, BTreeSet<String>) {
+fn causes(
+    run: &Run<String, Why, Causes>,
+    from: Tick,
+    suspends: &[(Tick, Tick)],
+) -> (String, BTreeSet<String>) {
     let causes = run.payload();
     let mut reasons = causes.map_or_else(BTreeSet::new, |causes| causes.reasons.clone());
-    let made_at = |at| {
+    let made_at = |at: Tick| {
+        let at = at.max(from);
         let asleep = suspends.iter().find(|&&(from, to)| from < at && at < to);
         asleep.map_or(at, |&(_, to)| to)
     };
@@ -397,7 +406,13 @@ impl EngineSubject {
         }
     }
 
+    fn beats_from_now(&mut self, target: &str) {
+        let now = self.now();
+        self.first_cadences.entry(target.to_owned()).or_insert(now);
+    }
+
     fn start_runner(&mut self, name: &str, roster: &[RosterEntry]) {
+        roster.iter().for_each(|entry| self.beats_from_now(&entry.target));
         let new = self.hands.runner(&self.hub, roster_of(roster));
         if let Some(runner) = &new {
             self.names.insert(runner.generation(), name.to_owned());
@@ -432,6 +447,7 @@ impl EngineSubject {
         self.tickets.clear();
         self.names.clear();
         self.suspends.clear();
+        self.first_cadences.clear();
     }
 }
 
@@ -541,6 +557,7 @@ impl Subject for EngineSubject {
                 if let Some(hours) = hours {
                     cadence = cadence.during(hours_of(hours)?);
                 }
+                self.beats_from_now(target);
                 if let Ok(target) = self.hub.target(target.clone()) {
                     let _ = target.beat(cadence);
                 }
@@ -602,6 +619,7 @@ impl Subject for EngineSubject {
             }
             Action::Runner { name, roster } => self.start_runner(name, roster),
             Action::Update { name, roster } => {
+                roster.iter().for_each(|entry| self.beats_from_now(&entry.target));
                 if let Some(runner) = self.runner(name)? {
                     // One that has stopped refuses.
                     let _ = runner.update(roster_of(roster));

@@ -1,7 +1,7 @@
 //! Cadences (P8): a beat is a wake with urgency `Beat`, due at once.
 
 use super::Engine;
-use super::record::{Beating, Due};
+use super::record::{Beating, Due, instant, tick};
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::node::{Node, show};
@@ -47,6 +47,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let first = beating.next;
         let (count, last) = self.passed(index, beating.grid, first);
         let next = self.open_from(index, beating.grid, beating.grid.after(last));
+        let last = instant(last);
         self.set_beating(index, Some(Beating { next, last: Some(last), ..beating }));
         self.make_beats(index, &node, count, first, last);
         self.shared.discard(node);
@@ -59,7 +60,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         node: &Node<K, P>,
         count: u64,
         first: Tick,
-        last: Tick,
+        last: i64,
     ) {
         let now = self.state.now;
         let Some(detail) = self.state.detail_or_new(index) else { return };
@@ -92,7 +93,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         index: u32,
         node: &Node<K, P>,
         due: Tick,
-        last: Tick,
+        last: i64,
         count: u64,
     ) -> bool {
         // Behind a run the records keep the due, by the instant at which it was made; the word
@@ -115,7 +116,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if let Some(detail) = self.detail(index) {
             detail.beats += count;
             detail.last_beat = Some(last);
-            detail.note_unserved(due.min(last));
+            detail.note_unserved(due.min(tick(last)));
             detail.due.add(now, due); // also where the word took it in without a change
         }
         true
@@ -162,7 +163,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             Some(due) => detail.due.add_moved(due),
             None => detail.due.add_older(now),
         }
-        let last = detail.cadence.and_then(|beating| beating.last).unwrap_or(now);
+        let last = detail.cadence.and_then(|beating| beating.last).unwrap_or(instant(now));
         // It was counted as accepted when it passed.
         if !self.join_beats(index, &node, Tick::NEVER, last, 1) {
             // Closed: it was not refused but discarded, as it waited.

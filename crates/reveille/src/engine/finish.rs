@@ -82,10 +82,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                     shared.tallies.beats_done.add_alone(1);
                 }
                 // A ledger keeps it: one that is owed is not to be skipped for a later one.
-                let owed = shared.policy.missed == Missed::Burst
-                    && (detail.beats > 0 || detail.extras.owed.load(Ordering::Relaxed) > 0);
+                let owed = shared.policy.missed == Missed::Burst && detail.beats > 0;
                 if let Some(beat) = run.last_beat.filter(|_| !owed) {
-                    show(&detail.extras.vitals.served_beat, beat.as_micros());
+                    show(&detail.extras.vitals.served_beat, beat.cast_unsigned());
                 }
             }
             Fate::GivenUp => {

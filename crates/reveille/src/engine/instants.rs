@@ -42,19 +42,19 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     }
 
     /// How many beats were missed from `first`, an instant of the grid that may lie before the hub's
-    /// origin, up to now; and the last of them, where it does not.
-    pub(super) fn missed(&self, index: u32, grid: Grid, first: i128) -> (u64, Option<Tick>) {
+    /// origin, up to now; and the last of them, if there is one.
+    pub(super) fn missed(&self, index: u32, grid: Grid, first: i128) -> (u64, i64) {
         #[cfg(feature = "calendar")]
         if let Some(hours) = self.hours(index) {
             let wall = &self.state.wall;
             let from = i64::try_from(first - i128::from(wall.epoch)).unwrap_or(i64::MAX);
             let (count, last) = hourly::count(hours, grid, from, wall.wall(self.state.now));
-            return (count, last.map(|last| wall.tick(last)));
+            return (count, last.unwrap_or(from).saturating_add(wall.epoch));
         }
         let _ = index;
         let missed = grid.missed(first, self.state.now);
         let last = first + i128::from(missed.saturating_sub(1)) * i128::from(grid.period);
-        (missed, u64::try_from(last).ok().filter(|_| missed > 0).map(Tick::from_micros))
+        (missed, i64::try_from(last).unwrap_or(i64::MAX))
     }
 
     /// Puts the cadence of a target in force, whose next instant on the grid is `next`.

@@ -1,7 +1,7 @@
 //! What becomes of a target's word: installs, news, cancels, removals.
 
 use super::Engine;
-use super::record::{Beating, Hold};
+use super::record::{Beating, Hold, instant};
 use crate::cadence::Grid;
 use crate::fault::{Place, contain};
 use crate::hub::Key;
@@ -368,19 +368,18 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     fn resume(&mut self, index: u32, grid: Grid, last: i64) {
         let now = self.state.now;
         // A wall clock that was set back in between puts it ahead: it is not waited for.
-        let last = last.min(i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
+        let last = last.min(instant(now));
         let first = grid.after_last(last);
         let next = grid.first_from(first, now);
-        let last = u64::try_from(last).ok().map(Tick::from_micros);
-        self.set_beating_from(index, Some(Beating { grid, next, last }));
+        self.set_beating_from(index, Some(Beating { grid, next, last: Some(last) }));
         let (missed, last) = self.missed(index, grid, first);
         let (Some(node), Some(detail)) = (self.node(index), self.detail(index)) else { return };
         if missed > 0 {
             if let Some(cadence) = &mut detail.cadence {
-                cadence.last = last;
+                cadence.last = Some(last);
             }
             detail.passed = true; // though the wake is made now
-            self.make_beats(index, &node, missed, now, now);
+            self.make_beats(index, &node, missed, now, last);
         }
         self.shared.discard(node);
     }
@@ -414,12 +413,17 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     }
 }
 
+fn first_after(grid: Grid, last: i64) -> Tick {
+    let first = grid.after_last(last).max(0);
+    u64::try_from(first).map_or(Tick::NEVER, Tick::from_micros)
+}
+
 /// A cadence that is new, or takes the place of `old`.
 fn started(grid: Grid, old: Option<Beating>, asked_at: Tick) -> Beating {
     let last = old.and_then(|old| old.last);
     let changed = old.is_some_and(|old| old.grid.period != grid.period);
     let next = grid.next_in_phase(asked_at).unwrap_or_else(|| match last {
-        Some(last) if changed => grid.after(last).max(asked_at),
+        Some(last) if changed => first_after(grid, last).max(asked_at),
         _ => grid.after(asked_at),
     });
     Beating { grid, next, last }

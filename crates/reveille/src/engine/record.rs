@@ -49,7 +49,7 @@ pub(super) struct Detail<K, P> {
     pub(super) poisoned: Option<Box<Poison<P>>>,
     /// The beats in the wake that waits, and the instant of the last.
     pub(super) beats: u64,
-    pub(super) last_beat: Option<Tick>,
+    pub(super) last_beat: Option<i64>,
     /// How many of them an earlier run of this wake stood for already.
     pub(super) told: u64,
     /// Which of the beats that are owed an install has moved.
@@ -149,7 +149,7 @@ impl<K, P> Detail<K, P> {
         let shown = &self.extras.vitals.unserved_since;
         match self.last_beat.filter(|_| self.beats > 0) {
             None => show(shown, Tick::NEVER.as_micros()),
-            Some(last) if beats > 0 => show(shown, last.as_micros()),
+            Some(last) if beats > 0 => show(shown, tick(last).as_micros()),
             Some(_) => {}
         }
     }
@@ -165,6 +165,16 @@ impl<K, P> Detail<K, P> {
         self.told = 0;
         self.passed = false;
     }
+}
+
+/// An instant as those are kept that may lie before the origin of the hub's clock.
+pub(super) fn instant(at: Tick) -> i64 {
+    i64::try_from(at.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The same as a tick: the origin for what lies before it.
+pub(super) fn tick(at: i64) -> Tick {
+    u64::try_from(at).map_or(Tick::NOW, Tick::from_micros)
 }
 
 /// What holds a target back, and for which handler: for a newer one it counts for nothing (P9).
@@ -340,7 +350,8 @@ impl<P: Merge> Poison<P> {
 pub(super) struct Beating {
     pub(super) grid: Grid,
     pub(super) next: Tick,
-    pub(super) last: Option<Tick>,
+    /// The last beat; one of an earlier process may lie before the origin of the hub's clock.
+    pub(super) last: Option<i64>,
 }
 
 /// A run in flight.
@@ -355,7 +366,7 @@ pub(super) struct InFlight<P> {
     /// All of its wake was requested at the instant at which it started.
     pub(super) fresh_at: Option<Tick>,
     pub(super) beats: u64,
-    pub(super) last_beat: Option<Tick>,
+    pub(super) last_beat: Option<i64>,
     /// Where it stands in the store of run limits.
     pub(super) limit: Tick,
     /// It runs alone.

@@ -1,7 +1,7 @@
 //! Which run starts next.
 
 use super::Engine;
-use super::record::{Beating, InFlight};
+use super::record::{Beating, InFlight, instant, tick};
 use super::timers::Entry;
 use crate::fault::Place;
 #[cfg(feature = "metrics")]
@@ -182,7 +182,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if let Some(beating) = beating {
             let grid = beating.grid.through(now);
             let next = self.open_from(index, grid, grid.after(now));
-            self.set_beating(index, Some(Beating { grid, next, last: Some(now) }));
+            self.set_beating(index, Some(Beating { grid, next, last: Some(instant(now)) }));
         }
         if missed == Missed::Burst {
             self.serve_owed(index);
@@ -208,6 +208,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             tell!(self.shared, INFO, "reveille.missed_beats", index = index, missed = stood_for);
         }
         let (reasons, urgency) = (taken.reasons, taken.urgency);
+        let last_beat = last_beat.map(tick);
         let facts = Facts { reasons, urgency, attempt, beats, last_beat, started: now, limit };
         Some(Run { shared, node, stay, number, facts, payload, beside, ended: PlainU64::new(0) })
     }

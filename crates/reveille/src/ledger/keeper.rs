@@ -4,9 +4,9 @@ use super::{LastBeat, Ledger, LedgerError};
 use crate::fault::{Place, contain};
 use crate::hub::{Key, Reveille};
 use crate::merge::Merge;
+use crate::node::NO_BEAT;
 use crate::reasons::Reasons;
 use crate::shared::{KeptBeat, Shared};
-use reveille_core::Tick;
 use reveille_core::sync::{Arc, AtomicU64, Ordering};
 use std::collections::HashMap;
 use std::fmt;
@@ -146,10 +146,9 @@ impl<K: Key, R: Reasons, P: Merge, L: Ledger<K>> Book<K, R, P, L> {
                 return;
             }
             let Some(extras) = node.extras() else { return };
-            let beat = extras.vitals.served_beat.load(Ordering::Relaxed);
-            let beats = beat != Tick::NEVER.as_micros();
-            let wall = i64::try_from(beat).unwrap_or(i64::MAX).saturating_sub(epoch);
-            known.insert(node.key.clone(), beats.then_some(wall));
+            let beat = extras.vitals.served_beat.load(Ordering::Relaxed).cast_signed();
+            let wall = (beat != NO_BEAT).then(|| beat.saturating_sub(epoch));
+            known.insert(node.key.clone(), wall);
         });
         // A stopped hub forgets its targets one by one: what they did is not forgotten with them.
         if !self.shared.gate.load().is_closed() {
