@@ -63,6 +63,20 @@ impl Case {
         self.transitions.iter().fold(start, State::then).scenario()
     }
 
+    /// This case with at most one run in flight, and with what still makes sense then.
+    fn one_by_one(mut self) -> Self {
+        self.policy.max_active = 1;
+        let mut state = State::new(self.policy.clone());
+        self.transitions.retain(|transition| {
+            let allowed = state.allows(transition) && state.is_compared(transition);
+            if allowed {
+                state = state.clone().then(transition);
+            }
+            allowed
+        });
+        self
+    }
+
     /// This case without one of its steps, if what is left makes sense.
     fn without(&self, index: usize, compared: bool) -> Option<Self> {
         let mut shorter = self.clone();
@@ -90,6 +104,8 @@ pub enum Among {
     All,
     /// Those on which engine and oracle must agree; `State::is_compared` says what is left out.
     Compared,
+    /// Those of them in which at most one run is in flight.
+    OneByOne,
 }
 
 fn cases(among: Among) -> BoxedStrategy<Case> {
@@ -100,6 +116,7 @@ fn cases(among: Among) -> BoxedStrategy<Case> {
         Among::Compared => Machine::<true>::sequential_strategy(STEPS)
             .prop_map(|(state, transitions, seen)| Case::new(&state, transitions, seen))
             .boxed(),
+        Among::OneByOne => cases(Among::Compared).prop_map(Case::one_by_one).boxed(),
     }
 }
 
@@ -177,7 +194,7 @@ fn smallest(mut case: Case, among: Among, fails: impl Fn(&Case) -> bool) -> Case
     let mut index = case.transitions.len();
     while index > 0 && start.elapsed() < SHRINKING {
         index -= 1;
-        if let Some(shorter) = case.without(index, among == Among::Compared)
+        if let Some(shorter) = case.without(index, among != Among::All)
             && fails(&shorter)
         {
             case = shorter;

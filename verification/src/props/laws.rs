@@ -81,6 +81,7 @@ impl From<Broken> for Refusal {
 pub struct Watched {
     engine: EngineSubject,
     policy: Policy,
+    turns_each: u64,
     checks: Checks,
     broken: Option<Broken>,
     /// Before the action that is applied now.
@@ -110,29 +111,36 @@ pub struct Watched {
 const FOR_EVER_MS: u64 = crate::scenario::LAST_INSTANT_MS / 2;
 
 /// How many turns one thing that happens may cost: the step's own, that of its instant, that of
-/// the instant it makes due, and one for what its run gives back.
-const TURNS_EACH: u64 = 4;
+/// the instant it makes due, and one for what its run gives back. A driver that is given up for each of
+/// them, and goes on, makes another one each time.
+const fn turns_each(driven: DrivenBy) -> u64 {
+    match driven {
+        DrivenBy::Hand => 4,
+        DrivenBy::Tokio => 8,
+    }
+}
 
 impl Watched {
     /// A hub at time 0.
     #[must_use]
     pub fn new(policy: &Policy, driven: DrivenBy) -> Self {
-        Self::watching(policy, EngineSubject::new(policy, driven))
+        Self::watching(policy, driven, EngineSubject::new(policy, driven))
     }
 
     /// A hub at time 0 that refuses to go on after so many runs: an engine that spins is to fail
     /// soon, since a failing schedule is played hundreds of times while it shrinks.
     #[must_use]
     pub fn with_limit(policy: &Policy, driven: DrivenBy, events: u64) -> Self {
-        Self::watching(policy, EngineSubject::with_limit(policy, driven, events))
+        Self::watching(policy, driven, EngineSubject::with_limit(policy, driven, events))
     }
 
-    fn watching(policy: &Policy, engine: EngineSubject) -> Self {
+    fn watching(policy: &Policy, driven: DrivenBy, engine: EngineSubject) -> Self {
         let before = engine.snapshot();
         let settled = before.counters;
         Self {
             engine,
             policy: policy.clone(),
+            turns_each: turns_each(driven),
             checks: [0; LAWS.len()],
             broken: None,
             before,
@@ -432,7 +440,7 @@ impl Watched {
             + (counters.beats - self.settled.beats)
             + (counters.overran - self.settled.overran);
         let turns = counters.turns - self.settled.turns;
-        self.check(Id::Spin, turns <= TURNS_EACH * (happened + 1), || {
+        self.check(Id::Spin, turns <= self.turns_each * (happened + 1), || {
             format!("{turns} turns for {happened} steps, beats, starts and ends")
         });
         self.after_a_stop(&before, &after);
