@@ -52,9 +52,8 @@ impl Tick {
 
 /// `duration` in whole microseconds, rounded up: nothing may start before its floor (P9).
 pub(crate) const fn micros_ceil(duration: Duration) -> u64 {
-    let nanos = duration.as_nanos();
-    let micros = nanos.div_ceil(1_000);
-    if micros > u64::MAX as u128 { u64::MAX } else { micros as u64 }
+    let micros = duration.as_secs().saturating_mul(1_000_000);
+    micros.saturating_add(duration.subsec_nanos().div_ceil(1_000) as u64)
 }
 
 impl core::ops::Add<Duration> for Tick {

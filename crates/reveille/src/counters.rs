@@ -13,6 +13,8 @@ struct Shard {
     accepted: PlainU64,
     coalesced: PlainU64,
     preempted: PlainU64,
+    /// Of the requests that were accepted and coalesced in one step, which stand nowhere else.
+    at_once: PlainU64,
 }
 
 /// Plain relaxed counters: they order nothing, and a model checker does not see them.
@@ -67,12 +69,12 @@ thread_local! {
 
 fn shard_of_this_thread() -> usize {
     static NEXT: PlainU64 = PlainU64::new(0);
-    SHARD.with(|shard| {
-        if shard.get() == usize::MAX {
-            shard.set(NEXT.fetch_add(1, Ordering::Relaxed) as usize % SHARDS);
-        }
-        shard.get()
-    })
+    let shard = SHARD.get();
+    if shard != usize::MAX {
+        return shard;
+    }
+    SHARD.set(NEXT.fetch_add(1, Ordering::Relaxed) as usize % SHARDS);
+    SHARD.get()
 }
 
 /// A request that was accepted; counted as refused unless it is taken, so that a panic of the
@@ -102,20 +104,30 @@ impl Tallies {
 
     /// Requests arrived, whatever becomes of them.
     pub(crate) fn accepted(&self, n: u64) {
-        self.shards[shard_of_this_thread()].accepted.fetch_add(n, Ordering::Relaxed);
+        self.shard().accepted.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// A request was accepted, and a wake was there that serves it too.
+    #[inline]
+    pub(crate) fn accepted_and_coalesced(&self) {
+        self.shard().at_once.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn shard(&self) -> &Shard {
+        &self.shards[shard_of_this_thread() % SHARDS]
     }
 
     /// A request found a wake that serves it too.
     pub(crate) fn coalesced(&self, n: u64) {
         if n > 0 {
-            self.shards[shard_of_this_thread()].coalesced.fetch_add(n, Ordering::Relaxed);
+            self.shard().coalesced.fetch_add(n, Ordering::Relaxed);
         }
     }
 
     /// A request was due sooner than the wake that it found, if it was.
     pub(crate) fn preempted(&self, verdict: Verdict) {
         if verdict == Verdict::Preempted {
-            self.shards[shard_of_this_thread()].preempted.fetch_add(1, Ordering::Relaxed);
+            self.shard().preempted.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -123,9 +135,10 @@ impl Tallies {
         let sum = |of: fn(&Shard) -> &PlainU64| {
             self.shards.iter().map(|shard| of(shard).load(Ordering::Relaxed)).sum()
         };
+        let at_once: u64 = sum(|shard| &shard.at_once);
         Counters {
-            accepted: sum(|shard| &shard.accepted),
-            coalesced: sum(|shard| &shard.coalesced),
+            accepted: at_once + sum(|shard| &shard.accepted),
+            coalesced: at_once + sum(|shard| &shard.coalesced),
             preempted: sum(|shard| &shard.preempted),
             pending,
             started: self.started.get(),

@@ -17,7 +17,7 @@ use crate::ticket::Unserved;
 use crate::trace::{tell, tell_wake};
 use crate::{engine, run};
 use reveille_core::gate::Gate;
-use reveille_core::pending::{Request, Verdict};
+use reveille_core::pending::{Join, Request, Verdict};
 use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, CachePadded, Ordering};
 use reveille_core::{
     Bell, Change, DeadlineSlot, Disposal, HandlerSlot, Owner, ReadySet, Replaced, Tick,
@@ -125,7 +125,15 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
 
     /// Joins `request` to the target's wake, and publishes it if that is owed (P3).
     pub(crate) fn wake(&self, node: &Node<K, P>, request: Request) -> Verdict {
-        let join = node.word.join(request, self.has_unnoted());
+        self.joined(node, request, node.word.join(request, self.has_unnoted()))
+    }
+
+    /// The same for who has just looked whether it coalesces.
+    pub(crate) fn wake_by_writing(&self, node: &Node<K, P>, request: Request) -> Verdict {
+        self.joined(node, request, node.word.join_by_writing(request, self.has_unnoted()))
+    }
+
+    fn joined(&self, node: &Node<K, P>, request: Request, join: Join) -> Verdict {
         if join.publish {
             self.publish(node.index, request.due);
         }

@@ -14,7 +14,6 @@ use reveille_core::{Generation, Tick, Urgency};
 use siphasher::sip::SipHasher13;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::time::Duration;
 
 /// A handle to one target of a hub: the cheap way to wake it. Clones are handles to the same.
 pub struct Target<K: Key = String, R: Reasons = (), P: Merge = ()> {
@@ -41,9 +40,20 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     /// Lock-free without a payload, and allocates nothing. A relative delay reads the clock unless
     /// the instant of the last turn proves the request coalesced. A payload allocates and
     /// calls `Merge`.
+    #[inline]
     pub fn wake(&self, wake: Wake<R, P>) -> Woken<P> {
+        if wake.payload.is_none() && self.coalesces(&wake) {
+            self.shared.tallies.accepted_and_coalesced();
+            return Woken::Coalesced;
+        }
+        self.wake_by_writing(wake)
+    }
+
+    /// The same for a wake that changes something, as far as can be told without a clock.
+    #[inline(never)]
+    fn wake_by_writing(&self, wake: Wake<R, P>) -> Woken<P> {
         let request = self.shared.tallies.accept();
-        match self.attempt(&wake) {
+        match self.add_payload(&wake).and_then(|()| self.join(&wake)) {
             Ok(woken) => {
                 request.take();
                 woken
@@ -69,7 +79,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         if let Err(refusal) = self.add_payload(&wake) {
             return Err(refused(refusal, wake));
         }
-        let due = self.delay_of(wake.when).map_or_else(|at| at, |delay| self.shared.now() + delay);
+        let due = self.due(wake.when, || self.shared.now());
         let (reasons, urgency) = (wake.reason_bits(), wake.urgency);
         let extras = self.node.extras_or_new();
         // No foreign code in here.
@@ -101,23 +111,38 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     /// A wake, counted as accepted by the caller, and as refused by the caller if it is.
     pub(crate) fn attempt(&self, wake: &Wake<R, P>) -> Result<Woken<P>, Refusal> {
         self.add_payload(wake)?;
+        if self.coalesces(wake) {
+            self.shared.tallies.coalesced(1);
+            return Ok(Woken::Coalesced);
+        }
+        self.join(wake)
+    }
+
+    /// Whether a wake waits that serves this one too; where it can be told without writing (P4), and
+    /// without reading a clock.
+    #[inline]
+    fn coalesces(&self, wake: &Wake<R, P>) -> bool {
+        // The last turn was no later than now, so this due is no later than that of a delay: what serves
+        // it serves us.
+        let due = self.due(wake.when, || self.shared.last_turn());
+        let at_least = Request { due, reasons: wake.reason_bits(), urgency: wake.urgency };
+        let coalesces = !self.shared.has_unnoted() && self.node.word.coalesces(at_least);
+        if coalesces {
+            self.shared.tell_wake(&self.node, Verdict::Coalesced, due);
+        }
+        coalesces
+    }
+
+    /// Joins a wake to the target's, and publishes it if that is owed.
+    fn join(&self, wake: &Wake<R, P>) -> Result<Woken<P>, Refusal> {
         let (reasons, urgency) = (wake.reason_bits(), wake.urgency);
-        let request = |due| Request { due, reasons, urgency };
-        let due = match self.delay_of(wake.when) {
-            Err(instant) => instant,
-            Ok(delay) => {
-                // The last turn was no later than now, so this due is no later than ours: what
-                // serves it serves us, and no clock need be read.
-                let at_least = request(self.shared.last_turn() + delay);
-                if !self.shared.has_unnoted() && self.node.word.coalesces(at_least) {
-                    self.shared.tallies.coalesced(1);
-                    self.shared.tell_wake(&self.node, Verdict::Coalesced, at_least.due);
-                    return Ok(Woken::Coalesced);
-                }
-                self.shared.now() + delay
-            }
+        let due = self.due(wake.when, || self.shared.now());
+        let request = Request { due, reasons, urgency };
+        let verdict = match wake.when {
+            // All that can be told without writing has been told.
+            When::At(_) => self.shared.wake_by_writing(&self.node, request),
+            When::Within(_) | When::Soon => self.shared.wake(&self.node, request),
         };
-        let verdict = self.shared.wake(&self.node, request(due));
         self.shared.tell_wake(&self.node, verdict, due);
         let woken = match verdict {
             Verdict::Armed => return Ok(Woken::Armed),
@@ -141,13 +166,13 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         Ok(())
     }
 
-    /// The delay that a wake names, or its instant.
-    fn delay_of(&self, when: When) -> Result<Duration, Tick> {
+    /// When a wake is due, by what `now` says if that is asked.
+    #[inline]
+    fn due(&self, when: When, now: impl FnOnce() -> Tick) -> Tick {
         match when {
-            When::Now => Err(Tick::NOW),
-            When::At(instant) => Err(instant),
-            When::Soon => Ok(self.shared.policy.coalesce),
-            When::Within(delay) => Ok(delay),
+            When::At(instant) => instant,
+            When::Within(micros) => Tick::from_micros(now().as_micros().saturating_add(micros)),
+            When::Soon => now() + self.shared.policy.coalesce,
         }
     }
 
@@ -289,7 +314,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         if let Err(refusal) = self.add_payload(&wake) {
             return refused(refusal, wake.payload);
         }
-        let due = self.delay_of(wake.when).map_or_else(|at| at, |delay| self.shared.now() + delay);
+        let due = self.due(wake.when, || self.shared.now());
         let urgent = Request { due, reasons: wake.reason_bits(), urgency: Urgency::Urgent };
         // Before the word: who takes the wake from it finds the mark.
         self.node.extras_or_new().barrier.swap(1, Ordering::AcqRel);

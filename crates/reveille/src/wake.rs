@@ -23,10 +23,10 @@ pub struct Wake<R = (), P = ()> {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum When {
-    Now,
-    Soon,
-    Within(Duration),
     At(Tick),
+    /// So many microseconds from now, rounded up.
+    Within(u64),
+    Soon,
 }
 
 impl<R, P> Wake<R, P> {
@@ -36,7 +36,7 @@ impl<R, P> Wake<R, P> {
 
     /// To be run at once. Reads no clock.
     pub const fn now() -> Self {
-        Self::new(When::Now)
+        Self::new(When::At(Tick::NOW))
     }
 
     /// To be run within the hub's coalesce window, so that a burst of requests is one run.
@@ -47,7 +47,7 @@ impl<R, P> Wake<R, P> {
     /// To be run no later than `delay` from now. Far delays saturate: such a wake pends, and is
     /// never armed (P11).
     pub const fn within(delay: Duration) -> Self {
-        Self::new(When::Within(delay))
+        Self::new(When::Within(Tick::NOW.after(delay).as_micros()))
     }
 
     /// To be run no later than `instant` of the hub's clock.

@@ -34,6 +34,7 @@ impl Pending {
     ///
     /// For a request whose due is only known from below: what holds for an earlier due holds
     /// for a later one.
+    #[inline]
     pub fn coalesces(&self, request: Request) -> bool {
         // P4: orders all that the caller did before the load that may let it leave without
         // writing. Partner: the fence in `begin`. No weaker: a store of the caller's may
@@ -49,6 +50,11 @@ impl Pending {
         if !unnoted && self.coalesces(request) {
             return Join { verdict: Verdict::Coalesced, publish: false };
         }
+        self.join_by_writing(request, unnoted)
+    }
+
+    /// The same for who has just looked whether it [`coalesces`](Self::coalesces): writes in any case.
+    pub fn join_by_writing(&self, request: Request, unnoted: bool) -> Join {
         let mut seen = Word(self.0.load(Ordering::Relaxed));
         loop {
             let joined = seen.join(request, unnoted);

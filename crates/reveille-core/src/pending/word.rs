@@ -169,9 +169,10 @@ impl Word {
 
     /// Whether `request` changes nothing in this word and obliges to nothing: it may be coalesced
     /// without being written, behind a fence.
+    #[inline]
     pub fn contains(self, request: Request) -> bool {
-        self.has_wake()
-            && self.has(SEEN | RUNNING)
+        // No request is due as late as EMPTY: what is due no later is a wake.
+        self.has(SEEN | RUNNING)
             && self.due_bits() <= due_bits(request.due)
             && !(self.is_parked() && request.urgency == Urgency::Urgent)
             && self.reasons() & request.reasons == request.reasons
