@@ -466,7 +466,8 @@ impl<K: Key, R: Reasons, P: Merge> fmt::Debug for Engine<K, R, P> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Builder, Place, Reveille, Wake};
+    use crate::{Builder, Done, ManualClock, Place, Reveille, Wake};
+    use reveille_core::Tick;
     use std::sync::{Arc, Mutex};
 
     /// P18: a driver whose engine panicked stops its hub, and says why.
@@ -486,5 +487,22 @@ mod tests {
         assert_eq!(*heard.lock().unwrap(), [(Place::Engine, "out of order".to_owned())]);
         assert!(!hub.wake("main".to_owned(), Wake::now()).is_accepted());
         assert_eq!((hub.counters().discarded, hub.counters().faults), (1, 1));
+    }
+
+    /// P13, P15: while a run is in flight a stop finds the tickets that it serves; then they are let go.
+    #[test]
+    fn tickets_are_let_go_with_their_run() {
+        let hub: Reveille<u8> = Builder::new().clock(ManualClock::new()).build().unwrap();
+        hub.install(|_| ()).unwrap().keep();
+        let mut engine = hub.engine().unwrap();
+        let ticket = hub.wake_awaited(1, Wake::now()).unwrap();
+        engine.turn(Tick::NOW);
+        let run = engine.next_run().unwrap();
+        let extras = engine.node(0).and_then(|node| node.extras()).unwrap();
+        assert!(!extras.running.is_empty());
+        run.execute();
+        engine.turn(Tick::NOW);
+        assert!(extras.running.is_empty());
+        assert_eq!(ticket.wait(), Ok(Done::Ran));
     }
 }

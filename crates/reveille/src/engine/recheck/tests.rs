@@ -85,6 +85,24 @@ fn lost_news_of_a_new_target() {
     assert_eq!(bench.is_found(), 1);
 }
 
+/// P3, P7: the same where all that it has to say is that it was removed, or that a wake was discarded.
+#[test]
+fn a_lost_end_of_a_new_target() {
+    for removed in [true, false] {
+        let mut bench = Bench::new();
+        let new = bench.hub.target(2).expect("it has not stopped");
+        bench.pass(Duration::from_secs(1));
+        if removed {
+            new.remove();
+        } else {
+            new.wake(Wake::now());
+            new.cancel();
+        }
+        bench.lose_news();
+        assert_eq!(bench.is_found(), 0, "removed: {removed}");
+    }
+}
+
 /// P3: a wake that the store of starts has lost.
 #[test]
 fn a_lost_start() {
