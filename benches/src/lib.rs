@@ -1,4 +1,6 @@
-//! What the benchmarks share: the scheduler that one would write instead, in fifty lines.
+//! What the benchmarks share: the scheduler that one would write instead, in fifty lines, and [others](peers).
+
+pub mod peers;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
