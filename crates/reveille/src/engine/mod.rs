@@ -466,9 +466,11 @@ impl<K: Key, R: Reasons, P: Merge> fmt::Debug for Engine<K, R, P> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Builder, Done, ManualClock, Place, Reveille, Wake};
+    use crate::{Builder, Cadence, Done, ManualClock, Place, Reveille, Wake};
     use reveille_core::Tick;
+    use reveille_core::sync::Ordering;
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
     /// P18: a driver whose engine panicked stops its hub, and says why.
     #[test]
@@ -487,6 +489,38 @@ mod tests {
         assert_eq!(*heard.lock().unwrap(), [(Place::Engine, "out of order".to_owned())]);
         assert!(!hub.wake("main".to_owned(), Wake::now()).is_accepted());
         assert_eq!((hub.counters().discarded, hub.counters().faults), (1, 1));
+    }
+
+    /// P8: since when a beat waits of which no run was done. A run without a beat changes nothing; one with a beat
+    /// leaves the last of those behind it, as the others are not remembered.
+    #[test]
+    fn it_shows_since_when_a_beat_is_unserved() {
+        let clock = ManualClock::new();
+        let hub: Reveille<u8> = Builder::new().clock(clock.clone()).build().unwrap();
+        hub.install(|_| ()).unwrap().keep();
+        let mut engine = hub.engine().unwrap();
+        engine.turn(Tick::NOW);
+        let target = hub.target(1).unwrap();
+        target.beat(Cadence::every(Duration::from_micros(10)).unwrap()).unwrap();
+        engine.turn(Tick::NOW);
+        let extras = engine.node(0).and_then(|node| node.extras()).unwrap();
+        let since = || extras.vitals.unserved_since.load(Ordering::Relaxed);
+        let never = Tick::NEVER.as_micros();
+        let mut run_until = |start: u64, turns: &[u64]| {
+            engine.turn(Tick::from_micros(start));
+            let run = engine.next_run().unwrap();
+            turns.iter().for_each(|at| engine.turn(Tick::from_micros(*at)));
+            run.execute();
+            engine.turn(Tick::from_micros(turns.last().copied().unwrap_or(start)));
+            engine.turn(Tick::from_micros(turns.last().copied().unwrap_or(start)));
+        };
+        target.wake(Wake::now());
+        run_until(5, &[10, 20, 25]);
+        assert_eq!(since(), 10, "a run without a beat");
+        run_until(25, &[30, 40, 45]);
+        assert_eq!(since(), 40, "a run with beats, and two behind it");
+        run_until(45, &[]);
+        assert_eq!(since(), never, "a run with beats, and none behind it");
     }
 
     /// P13, P15: while a run is in flight a stop finds the tickets that it serves; then they are let go.

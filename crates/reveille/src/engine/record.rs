@@ -147,7 +147,7 @@ impl<K, P> Detail<K, P> {
     /// remembered, so it counts as no older than the last.
     pub(super) fn note_served(&self, beats: u64) {
         let shown = &self.extras.vitals.unserved_since;
-        match self.last_beat.filter(|_| self.beats > 0) {
+        match self.last_beat {
             None => show(shown, Tick::NEVER.as_micros()),
             Some(last) if beats > 0 => show(shown, tick(last).as_micros()),
             Some(_) => {}
