@@ -51,6 +51,21 @@ impl Stand {
     }
 }
 
+/// P12: a snapshot says how often each target ran, and for how many beats beyond their own those runs stood.
+#[test]
+fn a_snapshot_counts_runs_and_missed_beats() {
+    let mut stand = Stand::new();
+    let target = stand.hub.target("main").unwrap();
+    target.beat(Cadence::every(ms(10)).unwrap()).unwrap();
+    stand.turn_at(0);
+    for (at, runs, missed) in [(10, 1, 0), (40, 2, 2), (50, 3, 2), (70, 4, 3)] {
+        stand.turn_at(at).unwrap().execute();
+        stand.turn_at(at);
+        let shown = &stand.hub.snapshot().targets[0];
+        assert_eq!((shown.runs, shown.missed), (runs, missed), "at {at}");
+    }
+}
+
 /// A driver finds the policy of its hub, and the hub, at its engine (P11: how long it may sleep).
 #[test]
 fn an_engine_knows_its_hub() {
