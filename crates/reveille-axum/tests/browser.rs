@@ -92,7 +92,7 @@ impl Stand {
         let handler = |run: SharedRun| async move {
             match run.key().as_str() {
                 "billing" if run.attempt() < 3 => Outcome::failed_for(ms(300)),
-                "backup" => Outcome::busy_for(ms(700)),
+                "backup" if run.attempt() < 2 => Outcome::busy_for(ms(700)),
                 _ => Outcome::ran(),
             }
         };
