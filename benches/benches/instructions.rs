@@ -5,7 +5,7 @@
 //! Each figure is of a hundred operations in a loop that takes some seven instructions itself (`nothing`).
 //! What takes more than its limit fails. The goals are 40 for a wake that coalesces, 42 with a delay, 90 for one
 //! that preempts, 110 for the first, and 800 for a run with all that belongs to it; the first two are met, and
-//! the limits of the others are what is measured now, so that it gets no worse.
+//! the limits of the others are what is measured now and some percent, so that it gets no worse.
 
 // A benchmark that cannot be set up has nothing to count.
 #![allow(clippy::unwrap_used, missing_docs, unused_qualifications)]
@@ -114,7 +114,7 @@ fn coalescing_variable(stand: Stand) -> Stand {
     stand
 }
 
-#[library_benchmark(config = limit(232))]
+#[library_benchmark(config = limit(240))]
 #[bench::handle(waiting())]
 fn coalescing_by_key(stand: Stand) -> Stand {
     for _ in 0..OPERATIONS {
@@ -123,7 +123,7 @@ fn coalescing_by_key(stand: Stand) -> Stand {
     stand
 }
 
-#[library_benchmark(config = limit(280))]
+#[library_benchmark(config = limit(295))]
 #[bench::handle(waiting())]
 fn preempting(stand: Stand) -> Stand {
     let target = &stand.targets[0];
@@ -134,7 +134,7 @@ fn preempting(stand: Stand) -> Stand {
     stand
 }
 
-#[library_benchmark(config = limit(238))]
+#[library_benchmark(config = limit(250))]
 #[bench::handle(idle())]
 fn first_wake(stand: Stand) -> Stand {
     for target in &stand.targets {
@@ -143,7 +143,7 @@ fn first_wake(stand: Stand) -> Stand {
     stand
 }
 
-#[library_benchmark(config = limit(4_650))]
+#[library_benchmark(config = limit(4_850))]
 #[bench::handle(warm())]
 fn fire(mut stand: Stand) -> Stand {
     for _ in 0..OPERATIONS {
