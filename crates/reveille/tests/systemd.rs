@@ -11,32 +11,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// Says to the test that it is the child.
+const CHILD: &str = "REVEILLE_TEST_SERVICE";
 const LIMIT: Duration = Duration::from_secs(20);
 /// What the unit would say as `WatchdogSec=`.
 const WATCHDOG: Duration = Duration::from_millis(80);
 
 /// The service: beats each 10 ms, which fail as long as it is told so on its standard input.
-#[test]
-#[ignore = "the child of the test below"]
 fn service() {
-    if std::env::var_os("NOTIFY_SOCKET").is_none() {
-        return; // nobody's child
-    }
-    let hub: Reveille<u8> =
-        Builder::new().policy(|p| p.retry_after = Duration::from_millis(1)).start().unwrap();
+    let hub: Reveille<u8> = Builder::new()
+        .policy(|p| p.retry_after = Duration::from_millis(1))
+        .start()
+        .expect("the policy holds");
     let fails = Arc::new(AtomicBool::new(false));
     let failing = Arc::clone(&fails);
     let handler = move |_: &_| match failing.load(Ordering::Relaxed) {
         true => Outcome::busy(),
         false => Outcome::ran(),
     };
-    hub.install(handler).unwrap().keep();
-    let cadence = Cadence::every(Duration::from_millis(10)).unwrap();
-    hub.target(1).unwrap().beat(cadence).unwrap();
-    let feeder = hub.feed_systemd().unwrap();
+    hub.install(handler).expect("it has not stopped").keep();
+    let cadence = Cadence::every(Duration::from_millis(10)).expect("not zero");
+    hub.target(1).expect("there is room").beat(cadence).expect("it has not stopped");
+    let feeder = hub.feed_systemd().expect("a socket");
     assert_eq!(feeder.every(), Some(WATCHDOG / 2));
     for line in std::io::stdin().lines() {
-        match line.unwrap().as_str() {
+        match line.expect("it is text").as_str() {
             "fail" => fails.store(true, Ordering::Relaxed),
             "go on" => fails.store(false, Ordering::Relaxed),
             other => panic!("not a command: {other}"),
@@ -73,13 +72,18 @@ fn received(socket: &UnixDatagram, within: Duration) -> Option<String> {
     }
 }
 
+/// P8, P18: in a child, which is this test again.
 #[test]
 fn the_watchdog_is_fed_by_beats_that_are_done() {
+    if std::env::var_os(CHILD).is_some() {
+        return service();
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "service", "--ignored", "--nocapture"])
+        .args(["--exact", "the_watchdog_is_fed_by_beats_that_are_done", "--nocapture"])
+        .env(CHILD, "1")
         .env("NOTIFY_SOCKET", &path)
         .env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string())
         .env_remove("WATCHDOG_PID")
