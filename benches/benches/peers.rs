@@ -101,13 +101,6 @@ impl Drop for Stand {
     }
 }
 
-/// A pseudo-random number for each.
-fn mixed(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
-}
-
 fn each(
     criterion: &mut Criterion,
     name: &str,
@@ -162,13 +155,12 @@ fn random(criterion: &mut Criterion) {
             producers,
             |_| {},
             |stand, producer, n| {
-                let x = mixed(n.wrapping_mul(2) + producer);
                 let clock = &stand.clocks[producer as usize];
                 if n % 64 == 0 {
                     clock.store(stand.micros(), Ordering::Relaxed);
                 }
                 let from = clock.load(Ordering::Relaxed);
-                ((x % u64::from(TARGETS)) as u32, from + 1_000 + (x >> 32) % 49_000)
+                (fastrand::u32(..TARGETS), from + fastrand::u64(1_000..50_000))
             },
         );
     }

@@ -25,7 +25,7 @@ pub trait Peer: Send + Sync + 'static {
     /// Requests that `target` be run so many microseconds after the origin, or earlier.
     fn wake(&self, target: u32, due: u64);
 
-    /// Ends its driver.
+    /// Ends its driver, where that does not end with the runtime or the peer.
     fn stop(&self) {}
 }
 
@@ -393,7 +393,6 @@ impl Peer for CrossbeamActor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU64, Ordering};
 
     const TARGETS: u32 = 50;
 
@@ -411,18 +410,12 @@ mod tests {
         });
         let peer = start(TARGETS, origin, tell);
         let base = micros(origin.elapsed()) + 100_000;
-        let seed = AtomicU64::new(0x9E37_79B9_7F4A_7C15);
+        let mut rng = fastrand::Rng::with_seed(1);
         for round in 0..2_u64 {
             let from = base + round * 150_000;
             let mut due = vec![u64::MAX; TARGETS as usize];
             for _ in 0..500 {
-                // xorshift
-                let mut x = seed.load(Ordering::Relaxed);
-                x ^= x << 13;
-                x ^= x >> 7;
-                x ^= x << 17;
-                seed.store(x, Ordering::Relaxed);
-                let (target, at) = ((x % u64::from(TARGETS)) as u32, from + (x >> 32) % 50_000);
+                let (target, at) = (rng.u32(..TARGETS), from + rng.u64(..50_000));
                 due[target as usize] = due[target as usize].min(at);
                 peer.wake(target, at);
             }

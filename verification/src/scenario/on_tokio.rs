@@ -23,7 +23,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use reveille::{Clock, ManualClock, Outcome, Policy, Roster, Tick};
 use reveille_tokio::{Driver, TokioClock};
@@ -120,7 +120,6 @@ async fn wait_for_the_script(run: HubSharedRun, inbox: Arc<Inbox>) -> Outcome {
 pub(super) struct OnTokio {
     // Before the runtime, whose time it asks.
     driver: Option<Driver<String, Why, Causes>>,
-    hub: Option<Hub>,
     inbox: Arc<Inbox>,
     /// A run that took no time has ended since the last turn: others may start before time goes on.
     made_room: bool,
@@ -137,7 +136,6 @@ impl OnTokio {
             PausedClock { runtime: runtime.handle().clone(), tokio, wall: ManualClock::new() };
         Self {
             driver: None,
-            hub: None,
             inbox: Arc::default(),
             made_room: false,
             clock: Arc::new(clock),
@@ -158,7 +156,6 @@ impl Hands for OnTokio {
         let hub = built(policy, Arc::clone(&self.clock));
         self.inbox = Arc::default();
         self.driver = Some(Driver::take(&hub).expect("a new hub has no driver"));
-        self.hub = Some(hub.clone());
         hub
     }
 
@@ -180,9 +177,10 @@ impl Hands for OnTokio {
 
     /// A poll of the driver makes a turn, and starts tasks; then each of them must begin.
     fn turn(&mut self) {
-        let Self { driver: Some(driver), hub: Some(hub), inbox, runtime, .. } = self else {
+        let Self { driver: Some(driver), inbox, runtime, .. } = self else {
             unreachable!("a hub was started")
         };
+        let hub = driver.engine().hub();
         runtime.block_on(async {
             let mut driving = pin!(driver.run());
             let mut polled = false;
@@ -265,7 +263,7 @@ impl Hands for OnTokio {
 
     fn pass(&mut self, until: Tick) {
         let duration = until.since(self.clock.now());
-        self.runtime.block_on(advance(duration.max(Duration::ZERO)));
+        self.runtime.block_on(advance(duration));
     }
 
     fn set_wall(&self, wall: SystemTime) {

@@ -413,6 +413,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     }
 }
 
+/// The first instant of the grid after `last`; the origin for one that lies before it.
 fn first_after(grid: Grid, last: i64) -> Tick {
     let first = grid.after_last(last).max(0);
     u64::try_from(first).map_or(Tick::NEVER, Tick::from_micros)
