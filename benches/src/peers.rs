@@ -414,8 +414,11 @@ mod tests {
         for round in 0..2_u64 {
             let from = base + round * 150_000;
             let mut due = vec![u64::MAX; TARGETS as usize];
-            for _ in 0..500 {
-                let (target, at) = (rng.u32(..TARGETS), from + rng.u64(..50_000));
+            let wakes: Vec<(u32, u64)> =
+                (0..500).map(|_| (rng.u32(..TARGETS), from + rng.u64(..50_000))).collect();
+            // All wait for much longer: what is due sooner must not.
+            wakes.iter().for_each(|&(target, at)| peer.wake(target, at + 3_600_000_000));
+            for (target, at) in wakes {
                 due[target as usize] = due[target as usize].min(at);
                 peer.wake(target, at);
             }

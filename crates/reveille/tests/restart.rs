@@ -137,6 +137,30 @@ fn a_beat_that_was_not_done_is_repeated() {
     second.end();
 }
 
+/// D-39, P8, P17: a process that ends right after it made up for what was missed moves no cadence: the beat that
+/// is kept is the last that was missed, though it came before this process did.
+#[test]
+fn a_crash_loop_moves_no_cadence() {
+    for missed in [Missed::Skip, Missed::Burst] {
+        let ledger = MemoryLedger::new();
+        let mut first = Process::start(0, ledger.clone(), |_| {});
+        first.beat("mail", every(60));
+        assert_eq!(first.run(60, Outcome::ran()), [(60, 1)]);
+        first.end();
+        for at in [4 * 60 + 30, 4 * 60 + 40, 4 * 60 + 45] {
+            let mut next = Process::start(at, ledger.clone(), |policy| policy.missed = missed);
+            next.beat("mail", every(60));
+            let stood_for: u64 = next.run(1, Outcome::ran()).iter().map(|&(_, beats)| beats).sum();
+            assert_eq!(stood_for, if at == 4 * 60 + 30 { 3 } else { 0 }, "{missed:?}, {at}");
+            next.end();
+        }
+        let mut last = Process::start(4 * 60 + 50, ledger, |_| {});
+        last.beat("mail", every(60));
+        assert_eq!(last.run(60, Outcome::ran()), [(10, 1)], "{missed:?}");
+        last.end();
+    }
+}
+
 /// P8, P14: under `burst` none of the beats that are owed counts as done before the last of them is: the
 /// next process makes up for all of them.
 #[test]

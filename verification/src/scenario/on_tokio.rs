@@ -121,8 +121,6 @@ pub(super) struct OnTokio {
     // Before the runtime, whose time it asks.
     driver: Option<Driver<String, Why, Causes>>,
     inbox: Arc<Inbox>,
-    /// A run that took no time has ended since the last turn: others may start before time goes on.
-    made_room: bool,
     clock: Arc<PausedClock>,
     runtime: Runtime,
 }
@@ -134,13 +132,7 @@ impl OnTokio {
         let tokio = runtime.block_on(async { TokioClock::new() });
         let clock =
             PausedClock { runtime: runtime.handle().clone(), tokio, wall: ManualClock::new() };
-        Self {
-            driver: None,
-            inbox: Arc::default(),
-            made_room: false,
-            clock: Arc::new(clock),
-            runtime,
-        }
+        Self { driver: None, inbox: Arc::default(), clock: Arc::new(clock), runtime }
     }
 
     fn handler(&self) -> impl Fn(HubSharedRun) -> Handled + Send + Sync + 'static {
@@ -204,12 +196,7 @@ impl Hands for OnTokio {
     }
 
     fn next_run(&mut self) -> Option<Held> {
-        let mut next = self.inbox.begun().pop_front();
-        if next.is_none() && std::mem::take(&mut self.made_room) {
-            self.turn();
-            next = self.inbox.begun().pop_front();
-        }
-        next.map(Held::Task)
+        self.inbox.begun().pop_front().map(Held::Task)
     }
 
     fn end(&mut self, run: Held, end: End) {
@@ -230,7 +217,6 @@ impl Hands for OnTokio {
 
     fn end_at_once(&mut self, run: Held, end: End) {
         self.end(run, end);
-        self.made_room = true;
     }
 
     fn sleep(&mut self, until: Tick, turns: u64) -> u64 {
