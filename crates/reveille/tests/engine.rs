@@ -66,6 +66,27 @@ fn a_snapshot_counts_runs_and_missed_beats() {
     }
 }
 
+/// P12: each request by handle is counted once, as what it was told that it is; with and without a delay.
+#[test]
+fn a_wake_by_handle_is_counted_as_what_it_is() {
+    let mut stand = Stand::new();
+    let target = stand.hub.target("main").unwrap();
+    let wakes = [
+        (Wake::at(Tick::NOW + ms(50)), Woken::Armed, (1, 0, 0)),
+        (Wake::at(Tick::NOW + ms(50)), Woken::Coalesced, (2, 1, 0)),
+        (Wake::within(ms(60)), Woken::Coalesced, (3, 2, 0)),
+        (Wake::soon(), Woken::Coalesced, (4, 3, 0)),
+        (Wake::within(ms(40)), Woken::Preempted, (5, 4, 1)),
+    ];
+    for (wake, woken, counted) in wakes {
+        assert_eq!(target.wake(wake), woken);
+        assert_eq!(stand.turn_at(0).map(|_| ()), None);
+        let counters = stand.hub.counters();
+        assert_eq!((counters.accepted, counters.coalesced, counters.preempted), counted);
+        assert!(counters.is_conserved(), "{counters:?}");
+    }
+}
+
 /// A driver finds the policy of its hub, and the hub, at its engine (P11: how long it may sleep).
 #[test]
 fn an_engine_knows_its_hub() {

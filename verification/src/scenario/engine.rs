@@ -545,7 +545,11 @@ impl Subject for EngineSubject {
             },
             Action::Wake { target, reason, in_ms, urgency } => {
                 let wake = self.wake(reason, *in_ms, *urgency);
-                self.hub.wake(target.clone(), wake);
+                // By handle and by key in turns: both must mean the same.
+                match self.hub.find(target).filter(|_| self.requests.is_multiple_of(2)) {
+                    Some(target) => drop(target.wake(wake)),
+                    None => drop(self.hub.wake(target.clone(), wake)),
+                }
             }
             Action::Beat { target, every_ms, phase_ms, hours } => {
                 let Ok(mut cadence) = Cadence::every(ms(*every_ms)) else {
