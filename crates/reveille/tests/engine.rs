@@ -5,6 +5,8 @@ use reveille::{
     TargetState, Tick, Urgency, Wake, Woken,
 };
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 reveille::reasons! {
@@ -85,6 +87,32 @@ fn a_wake_by_handle_is_counted_as_what_it_is() {
         assert_eq!((counters.accepted, counters.coalesced, counters.preempted), counted);
         assert!(counters.is_conserved(), "{counters:?}");
     }
+}
+
+/// P15: a delay that the last turn proves to be long enough reads no clock; one that it does not reads it once.
+#[test]
+fn a_wake_that_coalesces_reads_no_clock() {
+    struct Counting(Arc<AtomicU64>);
+    impl Clock for Counting {
+        fn now(&self) -> Tick {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Tick::from_micros(1_000)
+        }
+    }
+    let reads = Arc::new(AtomicU64::new(0));
+    let hub: Hub = Builder::new().clock(Counting(Arc::clone(&reads))).build().unwrap();
+    hub.install(|_| Outcome::ran()).unwrap().keep();
+    let mut engine = hub.engine().unwrap();
+    let target = hub.target("main").unwrap();
+    target.wake(Wake::at(Tick::from_micros(5_000)));
+    engine.turn(Tick::from_micros(500));
+    let mut reading = |wake| {
+        let before = reads.load(Ordering::Relaxed);
+        assert_eq!(target.wake(wake), Woken::Coalesced);
+        reads.load(Ordering::Relaxed) - before
+    };
+    assert_eq!(reading(Wake::within(Duration::from_micros(4_500))), 0);
+    assert_eq!(reading(Wake::within(Duration::from_micros(4_499))), 1, "it is due at 5,499");
 }
 
 /// A driver finds the policy of its hub, and the hub, at its engine (P11: how long it may sleep).
@@ -359,15 +387,15 @@ fn a_panic_in_a_wake_is_conserved() {
 #[test]
 fn only_a_dozing_driver_is_rung() {
     let mut stand = Stand::new();
-    let rings = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let rings = Arc::new(AtomicU64::new(0));
     struct Counted(std::sync::Arc<std::sync::atomic::AtomicU64>);
     impl reveille::Ring for Counted {
         fn ring(&self) {
-            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
-    let rung = || rings.swap(0, std::sync::atomic::Ordering::Relaxed);
-    stand.engine.set_ring(Counted(std::sync::Arc::clone(&rings)));
+    let rung = || rings.swap(0, Ordering::Relaxed);
+    stand.engine.set_ring(Counted(Arc::clone(&rings)));
     let target = stand.hub.target("main").unwrap();
     assert!(stand.turn_at(0).is_none());
     let until = Tick::NOW + ms(100);
