@@ -388,7 +388,7 @@ fn a_panic_in_a_wake_is_conserved() {
 fn only_a_dozing_driver_is_rung() {
     let mut stand = Stand::new();
     let rings = Arc::new(AtomicU64::new(0));
-    struct Counted(std::sync::Arc<std::sync::atomic::AtomicU64>);
+    struct Counted(Arc<AtomicU64>);
     impl reveille::Ring for Counted {
         fn ring(&self) {
             self.0.fetch_add(1, Ordering::Relaxed);
