@@ -106,7 +106,7 @@ fn a_wake_that_coalesces_reads_no_clock() {
     let target = hub.target("main").unwrap();
     target.wake(Wake::at(Tick::from_micros(5_000)));
     engine.turn(Tick::from_micros(500));
-    let mut reading = |wake| {
+    let reading = |wake| {
         let before = reads.load(Ordering::Relaxed);
         assert_eq!(target.wake(wake), Woken::Coalesced);
         reads.load(Ordering::Relaxed) - before
