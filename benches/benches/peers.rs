@@ -8,98 +8,12 @@
 #![allow(clippy::unwrap_used)]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use reveille_benches::peers::{Fired, PEERS, Peer, Start};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Barrier};
-use std::time::{Duration, Instant};
-use tokio::runtime::Runtime;
+use reveille_benches::peers::PEERS;
+use reveille_benches::stand::{HOUR, Stand};
+use std::time::Duration;
 
 /// Targets that are woken.
 const TARGETS: u32 = 1_000;
-const HOUR: u64 = 3_600_000_000;
-
-struct Stand {
-    peer: Arc<dyn Peer>,
-    ended: crossbeam_channel::Receiver<()>,
-    others: Arc<AtomicU32>,
-    /// Wakes of each producer so far.
-    made: AtomicU64,
-    /// The clock of each producer, read each 64th time: it is not what is measured.
-    clocks: [AtomicU64; 2],
-    origin: tokio::time::Instant,
-    runtime: Runtime,
-}
-
-impl Stand {
-    fn new(start: Start) -> Self {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(1).enable_time().build().unwrap();
-        let inside = runtime.enter();
-        let (tell, ended) = crossbeam_channel::unbounded();
-        let others = Arc::new(AtomicU32::new(0));
-        let count = Arc::clone(&others);
-        let fired: Fired = Arc::new(move |target| {
-            if target == TARGETS {
-                let _ = tell.send(());
-            } else {
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        let origin = tokio::time::Instant::now();
-        let peer = start(TARGETS + 1, origin, fired);
-        drop(inside);
-        let (made, clocks) = (AtomicU64::new(0), Default::default());
-        let stand = Self { peer, ended, others, made, clocks, origin, runtime };
-        stand.flush();
-        stand
-    }
-
-    /// All that was asked for up to here has reached the scheduler.
-    fn flush(&self) {
-        let _inside = self.runtime.enter();
-        self.peer.wake(TARGETS, 0);
-        self.ended.recv().unwrap();
-    }
-
-    fn micros(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_micros()).unwrap()
-    }
-
-    /// So many wakes by each producer, end to end; a producer is told its number, and how many it has made.
-    fn time(
-        &self,
-        producers: u64,
-        wakes: u64,
-        due: impl Fn(u64, u64) -> (u32, u64) + Sync,
-    ) -> Duration {
-        let made = self.made.fetch_add(wakes, Ordering::Relaxed);
-        let barrier = Barrier::new(usize::try_from(producers).unwrap());
-        let produce = |producer| {
-            let _inside = self.runtime.enter(); // as a delay queue's user is
-            barrier.wait();
-            let start = Instant::now();
-            for n in made..made + wakes {
-                let (target, due) = due(producer, n);
-                self.peer.wake(target, due);
-            }
-            start
-        };
-        let start = std::thread::scope(|scope| {
-            let others: Vec<_> =
-                (1..producers).map(|producer| scope.spawn(move || produce(producer))).collect();
-            let mine = produce(0);
-            others.into_iter().map(|other| other.join().unwrap()).fold(mine, Instant::min)
-        });
-        self.flush();
-        start.elapsed()
-    }
-}
-
-impl Drop for Stand {
-    fn drop(&mut self) {
-        self.peer.stop();
-    }
-}
 
 fn each(
     criterion: &mut Criterion,
@@ -110,20 +24,23 @@ fn each(
 ) {
     let mut group = criterion.benchmark_group(format!("{name}/{producers}"));
     group.throughput(Throughput::Elements(producers));
-    for (peer, start) in PEERS {
-        let stand = Stand::new(start);
+    for &(peer, start) in PEERS {
+        let stand = Stand::new(start, TARGETS);
         prepare(&stand);
         group.bench_function(BenchmarkId::from_parameter(peer), |b| {
-            b.iter_custom(|n| stand.time(producers, n, |producer, n| due(&stand, producer, n)));
+            b.iter_custom(|n| {
+                stand.time(producers, n, |producer, n| {
+                    let (target, at) = due(&stand, producer, n);
+                    stand.peer().wake(target, at);
+                })
+            });
         });
-        assert!(name == "mixed" || stand.others.load(Ordering::Relaxed) == 0, "{peer} fired early");
+        assert!(name == "mixed" || stand.fired() == 0, "{peer} fired early");
     }
 }
 
 fn all_wait(stand: &Stand) {
-    let _inside = stand.runtime.enter();
-    (0..TARGETS).for_each(|target| stand.peer.wake(target, HOUR));
-    stand.flush();
+    stand.all_wait(HOUR);
 }
 
 /// Each wake finds one that waits and serves it too.
@@ -155,11 +72,7 @@ fn random(criterion: &mut Criterion) {
             producers,
             |_| {},
             |stand, producer, n| {
-                let clock = &stand.clocks[producer as usize];
-                if n % 64 == 0 {
-                    clock.store(stand.micros(), Ordering::Relaxed);
-                }
-                let from = clock.load(Ordering::Relaxed);
+                let from = stand.coarse_micros(producer, n);
                 (fastrand::u32(..TARGETS), from + fastrand::u64(1_000..50_000))
             },
         );

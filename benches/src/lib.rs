@@ -1,6 +1,7 @@
 //! What the benchmarks share: the scheduler that one would write instead, in fifty lines, and [others](peers).
 
 pub mod peers;
+pub mod stand;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};

@@ -5,10 +5,12 @@
 //! lower bound for their approach. A test shows that all of them, and Reveille, do the same work.
 
 use crate::HeapScheduler;
+use hierarchical_hash_wheel_timer::wheels::Skip;
+use hierarchical_hash_wheel_timer::wheels::quad_wheel::{QuadWheelWithOverflow, no_prune};
 use reveille::{Reveille, Run, Target, Tick, Wake};
 use std::collections::BTreeSet;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +27,11 @@ pub trait Peer: Send + Sync + 'static {
     /// Requests that `target` be run so many microseconds after the origin, or earlier.
     fn wake(&self, target: u32, due: u64);
 
+    /// The same for an instant so long from now, on the clock that started at `origin`.
+    fn wake_within(&self, target: u32, delay: Duration, origin: TokioInstant) {
+        self.wake(target, micros(origin.elapsed() + delay));
+    }
+
     /// Ends its driver, where that does not end with the runtime or the peer.
     fn stop(&self) {}
 }
@@ -33,15 +40,20 @@ pub trait Peer: Send + Sync + 'static {
 /// To be called inside a tokio runtime.
 pub type Start = fn(u32, TokioInstant, Fired) -> Arc<dyn Peer>;
 
-/// All of them by name, Reveille first.
-pub const PEERS: [(&str, Start); 7] = [
+/// All of them by name, Reveille first. Those that find a target by its index do so, as Reveille's handles do;
+/// Reveille by key stands beside it.
+pub const PEERS: &[(&str, Start)] = &[
     ("reveille", |targets, _, fired| Arc::new(Ours::start(targets, fired))),
+    ("reveille_by_key", |targets, _, fired| Arc::new(ByKey(Ours::start(targets, fired)))),
     ("heap_condvar", |_, origin, fired| HeapCondvar::start(origin, fired)),
     ("btree_notify", |targets, origin, fired| BTreeNotify::start(targets, origin, fired)),
     ("delay_queue_mutex", |targets, origin, fired| DelayQueueMutex::start(targets, origin, fired)),
     ("delay_queue_channel", |targets, origin, fired| {
         Arc::new(DelayQueueChannel::start(targets, origin, fired))
     }),
+    #[cfg(feature = "kube")]
+    ("kube_scheduler", |_, origin, fired| Arc::new(KubeScheduler::start(origin, fired))),
+    ("wheel_mutex", |targets, origin, fired| WheelMutex::start(targets, origin, fired)),
     ("watch_sleep_until", |targets, origin, fired| {
         Arc::new(WatchSleep::start(targets, origin, fired))
     }),
@@ -78,8 +90,29 @@ impl Peer for Ours {
         self.targets[target as usize].wake(Wake::at(Tick::from_micros(due)));
     }
 
+    fn wake_within(&self, target: u32, delay: Duration, _: TokioInstant) {
+        self.targets[target as usize].wake(Wake::within(delay));
+    }
+
     fn stop(&self) {
         self.hub.stop();
+    }
+}
+
+/// The same, looking the target up at each wake.
+struct ByKey(Ours);
+
+impl Peer for ByKey {
+    fn wake(&self, target: u32, due: u64) {
+        self.0.hub.wake(target, Wake::at(Tick::from_micros(due)));
+    }
+
+    fn wake_within(&self, target: u32, delay: Duration, _: TokioInstant) {
+        self.0.hub.wake(target, Wake::within(delay));
+    }
+
+    fn stop(&self) {
+        self.0.stop();
     }
 }
 
@@ -298,6 +331,145 @@ impl Peer for DelayQueueChannel {
     }
 }
 
+/// What Kubernetes controllers in Rust use, behind a channel, as their runtime has it.
+#[cfg(feature = "kube")]
+struct KubeScheduler {
+    requests: mpsc::UnboundedSender<kube_runtime::scheduler::ScheduleRequest<u32>>,
+    origin: TokioInstant,
+}
+
+#[cfg(feature = "kube")]
+impl KubeScheduler {
+    fn start(origin: TokioInstant, fired: Fired) -> Self {
+        use futures_util::{StreamExt, stream};
+        let (sender, mut requests) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let requests = stream::poll_fn(move |context| requests.poll_recv(context));
+            let mut due = std::pin::pin!(kube_runtime::scheduler::scheduler(requests));
+            while let Some(target) = due.next().await {
+                fired(target);
+            }
+        });
+        Self { requests: sender, origin }
+    }
+}
+
+#[cfg(feature = "kube")]
+impl Peer for KubeScheduler {
+    fn wake(&self, target: u32, due: u64) {
+        let run_at = self.origin + Duration::from_micros(due);
+        let request = kube_runtime::scheduler::ScheduleRequest { message: target, run_at };
+        let _ = self.requests.send(request);
+    }
+}
+
+/// A hashed wheel of milliseconds behind a mutex, when each target is due, and a condition variable.
+struct WheelMutex {
+    wheel: Mutex<Wheel>,
+    changed: Condvar,
+}
+
+struct Wheel {
+    /// Targets, and when each entry is due: it is stale if the target is due at another time.
+    wheel: QuadWheelWithOverflow<(u32, u64)>,
+    due: Vec<u64>,
+    /// Where the wheel stands, in milliseconds.
+    now: u64,
+    /// Until when its thread sleeps.
+    asleep_until: u64,
+    stopped: bool,
+}
+
+impl WheelMutex {
+    fn start(targets: u32, origin: TokioInstant, fired: Fired) -> Arc<Self> {
+        let wheel = Wheel {
+            wheel: QuadWheelWithOverflow::new(no_prune),
+            due: vec![NEVER; targets as usize],
+            now: 0,
+            asleep_until: 0,
+            stopped: false,
+        };
+        let peer = Arc::new(Self { wheel: Mutex::new(wheel), changed: Condvar::new() });
+        let (theirs, origin) = (Arc::clone(&peer), origin.into_std());
+        thread::spawn(move || {
+            loop {
+                let mut wheel = locked(&theirs.wheel);
+                let due = wheel.turn(micros(origin.elapsed()) / 1_000);
+                if !due.is_empty() {
+                    drop(wheel);
+                    due.into_iter().for_each(&*fired);
+                    continue;
+                }
+                if wheel.stopped {
+                    return;
+                }
+                let until = match wheel.wheel.can_skip() {
+                    Skip::Empty => NEVER,
+                    Skip::Millis(idle) => wheel.now + u64::from(idle) + 1,
+                    Skip::None => wheel.now + 1,
+                };
+                wheel.asleep_until = until;
+                let left = Duration::from_millis(until).saturating_sub(origin.elapsed());
+                let limit = left.min(Duration::from_secs(3_600));
+                let woken = theirs.changed.wait_timeout(wheel, limit);
+                woken.unwrap_or_else(PoisonError::into_inner).0.asleep_until = 0;
+            }
+        });
+        peer
+    }
+}
+
+impl Wheel {
+    /// Turns the wheel to `to`, and says who was due.
+    fn turn(&mut self, to: u64) -> Vec<u32> {
+        let mut fired = Vec::new();
+        while self.now < to {
+            match self.wheel.can_skip() {
+                Skip::Empty => self.now = to,
+                Skip::Millis(idle) => {
+                    let idle = u64::from(idle).min(to - self.now);
+                    self.wheel.skip(u32::try_from(idle).unwrap_or(u32::MAX));
+                    self.now += idle;
+                }
+                Skip::None => {
+                    let entries = self.wheel.tick();
+                    self.now += 1;
+                    for (target, at) in entries {
+                        if self.due[target as usize] == at {
+                            self.due[target as usize] = NEVER;
+                            fired.push(target);
+                        }
+                    }
+                }
+            }
+        }
+        fired
+    }
+}
+
+impl Peer for WheelMutex {
+    fn wake(&self, target: u32, due: u64) {
+        let mut wheel = locked(&self.wheel);
+        if wheel.due[target as usize] <= due {
+            return;
+        }
+        wheel.due[target as usize] = due;
+        // Never early: a millisecond that has begun counts for the next one.
+        let delay = due.div_ceil(1_000).saturating_sub(wheel.now).max(1);
+        let at = wheel.now + delay;
+        let _ = wheel.wheel.insert_with_delay((target, due), Duration::from_millis(delay));
+        if at < wheel.asleep_until {
+            drop(wheel);
+            self.changed.notify_one();
+        }
+    }
+
+    fn stop(&self) {
+        locked(&self.wheel).stopped = true;
+        self.changed.notify_one();
+    }
+}
+
 /// A task for each target, which sleeps until what a watch channel says.
 struct WatchSleep(Vec<watch::Sender<u64>>);
 
@@ -440,7 +612,7 @@ mod tests {
 
     #[test]
     fn all_do_the_same_work() {
-        for (name, start) in PEERS {
+        for &(name, start) in PEERS {
             does_the_work(name, start);
         }
     }

@@ -47,7 +47,7 @@ fn writes_then_asks(target: &Arc<Target>, ask: fn(&Pending)) {
 
 pub const MODELS: &[Model] = &[
     // The request is contained in what the driver has seen, and leaves unwritten.
-    // Seen to fail on: no fence in `coalesces`, or only after its load; no fence in `begin`.
+    // Seen to fail on: no fence in `look`, or only after its load; no fence in `begin`.
     Model {
         name: "m11-coalesced-writes-are-seen",
         promises: &["P4"],
@@ -89,7 +89,7 @@ pub const MODELS: &[Model] = &[
         },
     },
     // A relative delay is first tried with a due from below, without reading the clock.
-    // Seen to fail on: no fence in `coalesces`, or only after its load; no fence in `begin`.
+    // Seen to fail on: no fence in `look`, or only after its load; no fence in `begin`.
     Model {
         name: "m11-relative-delay-writes-are-seen",
         promises: &["P4"],
@@ -98,8 +98,9 @@ pub const MODELS: &[Model] = &[
         extent: Extent::All,
         body: || {
             writes_then_asks(&waiting(true), |word| {
-                if !word.coalesces(request(6, 1)) {
-                    let _ = word.join(request(7, 1), false);
+                let seen = word.look();
+                if !seen.contains(request(6, 1)) {
+                    let _ = word.join_from(seen, request(7, 1), false);
                 }
             });
         },
@@ -143,7 +144,7 @@ pub const MODELS: &[Model] = &[
         },
     },
     // A payload is put in before the word, and taken after it.
-    // Seen to fail on: no fence in `coalesces`, or only after its load; no fence in `begin`.
+    // Seen to fail on: no fence in `look`, or only after its load; no fence in `begin`.
     Model {
         name: "m11-payload-of-a-coalesced-wake",
         promises: &["P3", "P4"],

@@ -42,7 +42,7 @@ pub const MODELS: &[Model] = &[
         threads: 2,
         extent: Extent::All,
         body: || {
-            let parts = Parts::new();
+            let parts = Parts::flat();
             assert!(parts.doze(Tick::from_micros(10)), "nobody has asked for anything");
             let stalled = spawn("stalled producer", {
                 let parts = Arc::clone(&parts);
@@ -64,11 +64,13 @@ pub const MODELS: &[Model] = &[
         threads: 2,
         extent: Extent::All,
         body: || {
-            const INDEX: usize = 7;
+            const INDEX: usize = 15;
             let ready = Arc::new(ReadySet::with_capacity(INDEX + 1));
             let stalled = spawn("stalled setter", {
                 let ready = Arc::clone(&ready);
-                move || ready.set(INDEX)
+                move || {
+                    ready.set(INDEX);
+                }
             });
             ready.set(INDEX);
             let mut drained = Vec::new();

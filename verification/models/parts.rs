@@ -40,9 +40,9 @@ pub const fn request(due: u64, reasons: u8) -> Request {
 }
 
 impl Parts {
-    /// An idle target, under the second leaf of two, so that the summary counts.
+    /// An idle target, under the third leaf of three, so that the summary counts.
     pub fn new() -> Arc<Self> {
-        Self::at(2)
+        Self::at(4)
     }
 
     /// An idle target in a ready set without a summary, where three threads are enough to search.
@@ -73,8 +73,8 @@ impl Parts {
     pub fn wake_but_stall(&self, request: Request) -> bool {
         let join = self.word.join(request, false);
         if join.publish {
-            self.ready.set(self.index);
-            self.deadline.request(request.due);
+            let marked = self.ready.set(self.index);
+            self.deadline.request_for(marked, request.due);
         }
         join.publish
     }

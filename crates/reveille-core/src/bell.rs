@@ -31,6 +31,7 @@ impl Bell {
 
     /// A producer asks, after its [`request`](crate::DeadlineSlot::request) for `at`: must the
     /// driver be rung, since it would oversleep?
+    #[inline]
     pub fn must_ring(&self, at: Tick) -> bool {
         // Partner: the fence in `doze`. Carries: if the load below misses the driver's word,
         // the driver's peek sees our request. No weaker: store buffering needs both fences.

@@ -1,4 +1,5 @@
 use crate::Tick;
+use crate::ready::Marked;
 use crate::sync::{AtomicU64, Ordering};
 use core::fmt;
 
@@ -33,9 +34,23 @@ impl DeadlineSlot {
         self.0.fetch_min(at.as_micros(), Ordering::AcqRel);
     }
 
+    /// The same for who has news in the ready set: writes nothing where the slot has an instant as early.
+    ///
+    /// Whoever put it there may be stopped before its ring: the caller must ask the
+    /// [`Bell`](crate::Bell) in any case.
+    #[inline]
+    pub fn request_for(&self, _: Marked, at: Tick) {
+        // Relaxed, behind the fence that `Marked` stands for: an instant that a take has taken is seen
+        // here only if the drain behind that take finds the news. Partner: the first fence of `drain`.
+        if at.as_micros() < self.0.load(Ordering::Relaxed) {
+            self.request(at);
+        }
+    }
+
     /// Takes the earliest request and leaves none.
     ///
-    /// The driver calls this *before* it collects what was asked for.
+    /// The driver calls this *before* it collects what was asked for, by
+    /// [`drain`](crate::ReadySet::drain), which begins with a fence.
     pub fn take(&self) -> Tick {
         // Acquire: what requesters published before their `request`. Release: none needed, AcqRel
         // because the checker treats read-modify-writes of mixed strength more weakly.
@@ -65,6 +80,16 @@ impl fmt::Debug for DeadlineSlot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// P5: where the slot has an instant as early, it keeps it; a later one is replaced.
+    #[test]
+    fn news_asks_for_no_more_than_is_asked_for() {
+        let (slot, ready) = (DeadlineSlot::new(), crate::ReadySet::with_capacity(1));
+        for (at, earliest) in [(500, 500), (100, 100), (300, 100), (100, 100), (99, 99)] {
+            slot.request_for(ready.set(0), Tick::from_micros(at));
+            assert_eq!(slot.peek(), Tick::from_micros(earliest));
+        }
+    }
 
     /// P5: an earlier request preempts, a later one coalesces, a take leaves nothing.
     #[test]

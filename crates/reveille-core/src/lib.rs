@@ -55,7 +55,7 @@ mod urgency;
 pub use bell::Bell;
 pub use deadline::DeadlineSlot;
 pub use generation::Generation;
-pub use ready::ReadySet;
+pub use ready::{Marked, ReadySet};
 pub use registration::{Change, Owner, Registration};
 pub use slot::{Closed, Disposal, Entry, HandlerSlot, Replaced};
 pub use tick::Tick;

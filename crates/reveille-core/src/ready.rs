@@ -1,10 +1,11 @@
-use crate::sync::{AtomicU64, Ordering, WIDTH};
+use crate::sync::{AtomicU64, Ordering, ROOTS, WIDTH, fence};
 use core::fmt;
 
 /// Which targets have news: a hierarchical bitmap (P3, P15).
 ///
 /// A bit means "look", never "there is": a spurious bit costs a look. Level 0 has a bit for
-/// each index; each level above has a bit for each word below. Four levels reach 16 million.
+/// each index; each level above has a bit for each word below, until a level is one cache line. Three
+/// levels reach two million.
 ///
 /// ```text
 ///   level 1          [ 0 1 0 … ]            a bit says: that word below may have bits
@@ -16,21 +17,27 @@ use core::fmt;
 /// Any number of producers [`set`](Self::set); one driver [`drains`](Self::drain).
 ///
 /// # Synchronisation
-/// A producer sets bottom up, at every level, whatever it finds: the one before it may be
-/// stopped between two levels (P16, helping). The driver clears top down: a summary before its
-/// leaves. So a bit set below a cleared summary leaves the summary set behind it. All accesses are
-/// AcqRel read-modify-writes: the pair "set leaf, set summary" against "clear summary, clear
-/// leaf" is store buffering, which needs that on all four.
+/// A producer goes bottom up, through every level, whatever it finds: the one before it may be
+/// stopped between two levels (P16, helping). It writes only what it does not find set, so that producers
+/// with news in flight write no line that they share. The driver clears top down: a summary before its
+/// leaves. Each step of the one and each step of the other are store buffering ("write mine, look at
+/// yours"), so a `SeqCst` fence stands between any two steps, on both sides: the news before the looks, a
+/// bit that is set before the level above; a summary that is cleared before its leaves, and all of them
+/// before the news that the driver looks at.
 ///
 /// # Cost
-/// `set`: one read-modify-write a level (four at 10^6), no allocation. `drain`: proportional to
-/// the words that have bits, not to the capacity. Memory: capacity / 8 bytes and 1/64 of that a
-/// level, allocated once.
+/// `set`: a fence and a load a level (three at 10^6), and a read-modify-write and a fence for each bit that
+/// was clear; no allocation. `drain`: proportional to the words that have bits, not to the capacity.
+/// Memory: capacity / 8 bytes and 1/64 of that a level, allocated once.
 pub struct ReadySet {
-    /// Leaves first; the last level is a single word.
+    /// Leaves first; the last level is a cache line at most.
     levels: Box<[Box<[AtomicU64]>]>,
     capacity: usize,
 }
+
+/// Proof that news was published: its bits are set at every level, and a fence stands behind that.
+#[derive(Clone, Copy, Debug)]
+pub struct Marked(());
 
 impl ReadySet {
     /// A set for the indices `0..capacity`, all clear. Allocates all of its memory here.
@@ -40,7 +47,7 @@ impl ReadySet {
         loop {
             let words = bits.div_ceil(WIDTH);
             levels.push((0..words).map(|_| AtomicU64::new(0)).collect());
-            if words == 1 {
+            if words <= ROOTS {
                 break;
             }
             bits = words;
@@ -53,39 +60,67 @@ impl ReadySet {
         self.capacity
     }
 
-    /// Says that `index` has news. Wait-free.
+    /// Says that `index` has news, which the caller has written before. Wait-free.
     ///
     /// An index outside the capacity is ignored: the bit is a hint, and there is nothing there.
-    pub fn set(&self, index: usize) {
-        if index >= self.capacity {
-            return;
+    #[inline]
+    pub fn set(&self, index: usize) -> Marked {
+        // Orders the news before the loads below. Partner: the last fence of `drain`. No weaker: a bit
+        // seen set may be cleared by a drain that then misses the news.
+        fence(Ordering::SeqCst);
+        if index < self.capacity {
+            let mut position = index;
+            // Every level, also above a bit that is set: whoever set it may be stopped below this one.
+            for level in &self.levels {
+                let (word, bit) = (&level[position / WIDTH], 1 << (position % WIDTH));
+                if word.load(Ordering::Relaxed) & bit == 0 {
+                    // AcqRel: one strength for all that change this word; the fences carry the order.
+                    word.fetch_or(bit, Ordering::AcqRel);
+                    // Orders this bit before the load of the level above, and the last one before what
+                    // the caller looks at. Partners: the fences of `drain`.
+                    fence(Ordering::SeqCst);
+                }
+                position /= WIDTH;
+            }
         }
-        let mut position = index;
-        for level in &self.levels {
-            // AcqRel, at every level: releases the news to the drain that clears this bit.
-            level[position / WIDTH].fetch_or(1 << (position % WIDTH), Ordering::AcqRel);
-            position /= WIDTH;
-        }
+        Marked(())
     }
 
-    /// Clears all bits it finds and appends their indices to `into`, in ascending order.
+    /// Clears all bits it finds and appends their indices to `into`, in ascending order. What the caller
+    /// then reads of an index is no older than its bit.
     ///
     /// For the driver alone. Bits set meanwhile are found now or by the next drain. Runs no
     /// foreign code, so it cannot end early and lose what it cleared.
     pub fn drain(&self, into: &mut Vec<usize>) {
-        self.drain_word(self.levels.len() - 1, 0, into);
-    }
-
-    fn drain_word(&self, level: usize, word: usize, into: &mut Vec<usize>) {
-        // AcqRel: acquires what the setter did before; ordered before the words below.
-        let mut bits = self.levels[level][word].swap(0, Ordering::AcqRel);
-        while bits != 0 {
-            let position = word * WIDTH + bits.trailing_zeros() as usize;
-            bits &= bits - 1;
-            match level {
-                0 => into.push(position),
-                _ => self.drain_word(level - 1, position, into),
+        // What the driver wrote before (it took the deadline) comes before the looks. Partner: the fence
+        // of `set` that comes last, before the producer looks at the deadline.
+        fence(Ordering::SeqCst);
+        if let Some((top, below)) = self.levels.split_last() {
+            for (word, place) in top.iter().enumerate() {
+                // Of several, most have none: a load takes no line from producers that look at it.
+                if top.len() == 1 || place.load(Ordering::Relaxed) != 0 {
+                    drain_word(top, below, word, into);
+                }
             }
+        }
+        fence(Ordering::SeqCst); // partner: the first fence of `set`
+    }
+}
+
+/// Clears a word of `level`, and what is `below` it.
+fn drain_word(level: &[AtomicU64], below: &[Box<[AtomicU64]>], word: usize, into: &mut Vec<usize>) {
+    // AcqRel: as in `set`.
+    let mut bits = level[word].swap(0, Ordering::AcqRel);
+    let below = below.split_last();
+    if below.is_some() {
+        fence(Ordering::SeqCst); // this summary before its leaves; partner: the fence behind a leaf
+    }
+    while bits != 0 {
+        let position = word * WIDTH + bits.trailing_zeros() as usize;
+        bits &= bits - 1;
+        match below {
+            None => into.push(position),
+            Some((level, below)) => drain_word(level, below, position, into),
         }
     }
 }
@@ -133,8 +168,9 @@ mod tests {
 
     #[test]
     fn levels_are_as_documented() {
-        assert_eq!(ReadySet::with_capacity(64).levels.len(), 1);
-        assert_eq!(ReadySet::with_capacity(1_000_000).levels.len(), 4);
+        assert_eq!(ReadySet::with_capacity(512).levels.len(), 1);
+        assert_eq!(ReadySet::with_capacity(513).levels.len(), 2);
+        assert_eq!(ReadySet::with_capacity(1 << 21).levels.len(), 3);
         assert_eq!(ReadySet::with_capacity(0).capacity(), 0);
     }
 
@@ -147,7 +183,11 @@ mod tests {
             let workers: Vec<_> = (0..2)
                 .map(|half| {
                     let set = &set;
-                    scope.spawn(move || (0..5_000).for_each(|i| set.set(2 * i + half)))
+                    scope.spawn(move || {
+                        (0..5_000).for_each(|i| {
+                            set.set(2 * i + half);
+                        })
+                    })
                 })
                 .collect();
             while workers.iter().any(|w| !w.is_finished()) {

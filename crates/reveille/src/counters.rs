@@ -4,18 +4,25 @@ use reveille_core::pending::Verdict;
 use reveille_core::sync::{CachePadded, Ordering, PlainU64};
 use std::cell::Cell;
 
-/// Shards for what producers count: enough that few threads share one.
-const SHARDS: usize = 32;
+/// Threads that have a shard of their own at a time; all others share one more.
+const OWN: usize = 32;
+
+const _: () = assert!(OWN < u64::BITS as usize, "a bit each, and one that is never set");
 
 /// What producers count on every wake, one cache line each.
 #[derive(Default)]
 struct Shard {
+    /// Requests by what they were told, counted in one step: armed, preempted, coalesced.
+    told: [PlainU64; 3],
+    /// Other requests that arrived.
     accepted: PlainU64,
+    /// Those of them that found a wake.
     coalesced: PlainU64,
+    /// Those of them that found one that was due later.
     preempted: PlainU64,
-    /// Of the requests that were accepted and coalesced in one step, which stand nowhere else.
-    at_once: PlainU64,
 }
+
+const _: () = assert!(Verdict::Armed as usize == 0 && Verdict::Refused as usize == 3);
 
 /// Plain relaxed counters: they order nothing, and a model checker does not see them.
 #[derive(Default)]
@@ -39,7 +46,8 @@ impl Tally {
 /// Each term is counted at its own site; none is derived from others.
 #[derive(Default)]
 pub(crate) struct Tallies {
-    shards: [CachePadded<Shard>; SHARDS],
+    own: [CachePadded<Shard>; OWN],
+    shared: CachePadded<Shard>,
     pub(crate) started: Tally,
     pub(crate) refused: Tally,
     pub(crate) discarded: Tally,
@@ -63,18 +71,55 @@ pub(crate) struct Tallies {
     pub(crate) gaps: Tally,
 }
 
-thread_local! {
-    static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
+/// Which shards have an owner: a bit each.
+///
+/// Not behind the facade: a checker runs all its threads on one, so they share a shard, and what a
+/// counter says is not modelled.
+static OWNED: PlainU64 = PlainU64::new(0);
+
+/// A shard of each hub that no other live thread counts in; given back when the thread ends.
+struct Own(usize);
+
+impl Own {
+    /// The lowest that is free. Lock-free (P16).
+    fn take() -> Option<Self> {
+        let next = |owned: u64| (owned.trailing_ones() < OWN as u32).then(|| owned | (owned + 1));
+        // Acquire: what the owner before has counted. Its release is in `drop`.
+        let before = OWNED.fetch_update(Ordering::AcqRel, Ordering::Relaxed, next);
+        before.ok().map(|owned| Self(owned.trailing_ones() as usize))
+    }
 }
 
-fn shard_of_this_thread() -> usize {
-    static NEXT: PlainU64 = PlainU64::new(0);
-    let shard = SHARD.get();
-    if shard != usize::MAX {
-        return shard;
+impl Drop for Own {
+    fn drop(&mut self) {
+        // What this thread still counts, in destructors behind this one, goes to the shared shard.
+        SHARD.set(OWN);
+        OWNED.fetch_and(!(1 << self.0), Ordering::AcqRel);
     }
-    SHARD.set(NEXT.fetch_add(1, Ordering::Relaxed) as usize % SHARDS);
-    SHARD.get()
+}
+
+thread_local! {
+    /// The place of this thread's shard, [`OWN`] for the shared one; [`UNKNOWN`] before its first count.
+    static SHARD: Cell<usize> = const { Cell::new(UNKNOWN) };
+    static MINE: Option<Own> = Own::take();
+}
+
+const UNKNOWN: usize = usize::MAX;
+
+#[inline]
+fn shard() -> usize {
+    match SHARD.get() {
+        UNKNOWN => shard_of_this_thread(),
+        shard => shard,
+    }
+}
+
+#[cold]
+fn shard_of_this_thread() -> usize {
+    let mine = MINE.try_with(|mine| mine.as_ref().map(|own| own.0));
+    let shard = mine.ok().flatten().unwrap_or(OWN);
+    SHARD.set(shard);
+    shard
 }
 
 /// A request that was accepted; counted as refused unless it is taken, so that a panic of the
@@ -104,42 +149,63 @@ impl Tallies {
 
     /// Requests arrived, whatever becomes of them.
     pub(crate) fn accepted(&self, n: u64) {
-        self.shard().accepted.fetch_add(n, Ordering::Relaxed);
+        self.count(n, |shard| &shard.accepted);
     }
 
-    /// A request was accepted, and a wake was there that serves it too.
+    /// A request arrived, and was told this.
     #[inline]
-    pub(crate) fn accepted_and_coalesced(&self) {
-        self.shard().at_once.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn accepted_as(&self, verdict: Verdict) {
+        match verdict {
+            Verdict::Refused => drop(self.accept()),
+            _ => self.count(1, |shard| &shard.told[verdict as usize]),
+        }
     }
 
-    fn shard(&self) -> &Shard {
-        &self.shards[shard_of_this_thread() % SHARDS]
+    /// Counts in this thread's shard. Wait-free, and but for the first time, and for threads beyond
+    /// [`OWN`], without a read-modify-write.
+    #[inline]
+    fn count(&self, n: u64, of: impl Fn(&Shard) -> &PlainU64) {
+        let shard = shard();
+        match self.own.get(shard) {
+            Some(shard) => {
+                let word = of(shard); // no other thread writes it
+                word.store(word.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+            }
+            None => self.count_shared(n, of),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn count_shared(&self, n: u64, of: impl Fn(&Shard) -> &PlainU64) {
+        of(&self.shared).fetch_add(n, Ordering::Relaxed);
     }
 
     /// A request found a wake that serves it too.
     pub(crate) fn coalesced(&self, n: u64) {
         if n > 0 {
-            self.shard().coalesced.fetch_add(n, Ordering::Relaxed);
+            self.count(n, |shard| &shard.coalesced);
         }
     }
 
     /// A request was due sooner than the wake that it found, if it was.
     pub(crate) fn preempted(&self, verdict: Verdict) {
         if verdict == Verdict::Preempted {
-            self.shard().preempted.fetch_add(1, Ordering::Relaxed);
+            self.count(1, |shard| &shard.preempted);
         }
     }
 
     pub(crate) fn read(&self, pending: u64) -> Counters {
         let sum = |of: fn(&Shard) -> &PlainU64| {
-            self.shards.iter().map(|shard| of(shard).load(Ordering::Relaxed)).sum()
+            let all = self.own.iter().chain([&self.shared]);
+            all.map(|shard| of(shard).load(Ordering::Relaxed)).sum::<u64>()
         };
-        let at_once: u64 = sum(|shard| &shard.at_once);
+        let [armed, sooner, merged] =
+            [sum(|shard| &shard.told[0]), sum(|shard| &shard.told[1]), sum(|shard| &shard.told[2])];
         Counters {
-            accepted: at_once + sum(|shard| &shard.accepted),
-            coalesced: at_once + sum(|shard| &shard.coalesced),
-            preempted: sum(|shard| &shard.preempted),
+            accepted: armed + sooner + merged + sum(|shard| &shard.accepted),
+            coalesced: sooner + merged + sum(|shard| &shard.coalesced),
+            preempted: sooner + sum(|shard| &shard.preempted),
             pending,
             started: self.started.get(),
             refused: self.refused.get(),
@@ -244,5 +310,42 @@ impl Counters {
         let come = self.accepted.wrapping_add(self.retried);
         let gone = [self.started, self.coalesced, self.pending, self.refused, self.discarded];
         come.wrapping_sub(gone.into_iter().fold(0, u64::wrapping_add)).cast_signed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    /// P12: more threads at a time than have a shard of their own, and then as many again.
+    #[test]
+    fn no_count_is_lost_whichever_shard_it_is_in() {
+        const THREADS: usize = 3 * OWN;
+        const COUNTS: u64 = 1_000;
+        let tallies = Tallies::default();
+        for _ in 0..2 {
+            let all = Barrier::new(THREADS);
+            std::thread::scope(|scope| {
+                for _ in 0..THREADS {
+                    scope.spawn(|| {
+                        all.wait();
+                        for _ in 0..COUNTS {
+                            tallies.accepted_as(Verdict::Preempted);
+                            tallies.accepted_as(Verdict::Coalesced);
+                            tallies.accepted_as(Verdict::Armed);
+                            tallies.accepted_as(Verdict::Refused);
+                        }
+                        all.wait(); // so that no shard is given back before all have one
+                    });
+                }
+            });
+        }
+        let all = 2 * THREADS as u64 * COUNTS;
+        let read = tallies.read(0);
+        assert_eq!((read.accepted, read.coalesced), (4 * all, 2 * all));
+        assert_eq!((read.preempted, read.refused), (all, all));
+        let used = tallies.own.iter().filter(|s| s.told[2].load(Ordering::Relaxed) > 0).count();
+        assert!(used > 1 && tallies.shared.told[2].load(Ordering::Relaxed) > 0, "{used}");
     }
 }

@@ -17,7 +17,7 @@ use crate::ticket::Unserved;
 use crate::trace::{tell, tell_wake};
 use crate::{engine, run};
 use reveille_core::gate::Gate;
-use reveille_core::pending::{Join, Request, Verdict};
+use reveille_core::pending::Verdict;
 use reveille_core::sync::{Arc, ArcSwapOption, AtomicU64, CachePadded, Ordering};
 use reveille_core::{
     Bell, Change, DeadlineSlot, Disposal, HandlerSlot, Owner, ReadySet, Replaced, Tick,
@@ -115,29 +115,13 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
     }
 
     /// Whether an install took effect that the driver has not noted.
+    #[inline]
     pub(crate) fn has_unnoted(&self) -> bool {
         // Acquire on `noted`, and first: who sees an install as noted sees the words as moved
         // (partner: `note`). `installs` is at least what this thread knows of; a later one only
         // makes the answer "yes".
         let noted = self.times.noted.load(Ordering::Acquire);
         noted != self.times.installs.load(Ordering::Acquire)
-    }
-
-    /// Joins `request` to the target's wake, and publishes it if that is owed (P3).
-    pub(crate) fn wake(&self, node: &Node<K, P>, request: Request) -> Verdict {
-        self.joined(node, request, node.word.join(request, self.has_unnoted()))
-    }
-
-    /// The same for who has just looked whether it coalesces.
-    pub(crate) fn wake_by_writing(&self, node: &Node<K, P>, request: Request) -> Verdict {
-        self.joined(node, request, node.word.join_by_writing(request, self.has_unnoted()))
-    }
-
-    fn joined(&self, node: &Node<K, P>, request: Request, join: Join) -> Verdict {
-        if join.publish {
-            self.publish(node.index, request.due);
-        }
-        join.verdict
     }
 
     /// Traces what became of a wake. Empty without the feature.
@@ -181,9 +165,10 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
     }
 
     /// Ready bit, deadline slot, bell: what everyone owes who leaves news behind.
+    #[inline]
     pub(crate) fn publish(&self, index: u32, at: Tick) {
-        self.ready.set(index as usize);
-        self.deadline.request(at);
+        let marked = self.ready.set(index as usize);
+        self.deadline.request_for(marked, at);
         if self.bell.must_ring(at) {
             self.ring();
         }
@@ -195,6 +180,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
         self.ring();
     }
 
+    #[cold]
     fn ring(&self) {
         if let Some(ringer) = &*self.ringer.load() {
             ringer.ring();

@@ -42,6 +42,11 @@ impl Recorder {
         self.0.lock().expect("nobody panics").iter().map(|(name, _)| *name).collect()
     }
 
+    fn total(&self, name: &str) -> usize {
+        let told = self.0.lock().expect("nobody panics");
+        told.iter().filter(|(other, _)| *other == name).count()
+    }
+
     fn count(&self, name: &str, field: &str, value: &str) -> usize {
         let told = self.0.lock().expect("nobody panics");
         let same = |fields: &BTreeMap<&str, String>| {
@@ -168,6 +173,10 @@ fn every_name_appears() {
         assert!(count >= at_least, "{verdict}: {count}");
     }
     assert_eq!(told.count("reveille.outcome", "outcome", "busy"), 1);
+    // What is done is told by its outcome alone.
+    for once in ["reveille.retry", "reveille.deferral", "reveille.give_up"] {
+        assert_eq!(told.total(once), 1, "{once}");
+    }
     assert_eq!(told.count("reveille.dispose", "stale", "true"), 1);
     assert_eq!(told.count("reveille.missed_beats", "missed", "59"), 1);
     assert_eq!(told.count("reveille.stall", "concerns", "no_driver"), 1);

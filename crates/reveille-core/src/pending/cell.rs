@@ -30,32 +30,32 @@ impl Pending {
         Word(self.0.load(Ordering::Acquire))
     }
 
-    /// Whether `request` may be coalesced without being written (P4). Wait-free.
-    ///
-    /// For a request whose due is only known from below: what holds for an earlier due holds
-    /// for a later one.
+    /// The word for a requester, who may coalesce what this [`contains`](Word::contains) without writing
+    /// (P4), or goes on with [`join_from`](Self::join_from). Wait-free.
     #[inline]
-    pub fn coalesces(&self, request: Request) -> bool {
+    pub fn look(&self) -> Word {
         // P4: orders all that the caller did before the load that may let it leave without
         // writing. Partner: the fence in `begin`. No weaker: a store of the caller's may
         // otherwise pass the load, and the run that is about to be taken misses it.
         fence(Ordering::SeqCst);
-        Word(self.0.load(Ordering::Relaxed)).contains(request)
+        Word(self.0.load(Ordering::Relaxed))
     }
 
     /// Requests a wake (P3, P5). Lock-free; one fence and one load when it is coalesced.
     ///
     /// See [`Word::join`] for `unnoted`, which the caller must have read *before* this call.
     pub fn join(&self, request: Request, unnoted: bool) -> Join {
-        if !unnoted && self.coalesces(request) {
+        let seen = self.look();
+        if !unnoted && seen.contains(request) {
             return Join { verdict: Verdict::Coalesced, publish: false };
         }
-        self.join_by_writing(request, unnoted)
+        self.join_from(seen, request, unnoted)
     }
 
-    /// The same for who has just looked whether it [`coalesces`](Self::coalesces): writes in any case.
-    pub fn join_by_writing(&self, request: Request, unnoted: bool) -> Join {
-        let mut seen = Word(self.0.load(Ordering::Relaxed));
+    /// The same for who has looked, and reads the word no more where it is as it was: writes in any case.
+    #[inline]
+    pub fn join_from(&self, seen: Word, request: Request, unnoted: bool) -> Join {
+        let mut seen = seen;
         loop {
             let joined = seen.join(request, unnoted);
             if joined.verdict == Verdict::Refused {

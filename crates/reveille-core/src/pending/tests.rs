@@ -246,14 +246,19 @@ fn a_join_tells_what_it_did() {
 fn what_is_contained_coalesces_unless_an_install_is_unnoted() {
     let request = Request { due: Tick::from_micros(7), reasons: 1, urgency: Urgency::Beat };
     let cell = Pending::new();
-    assert!(!cell.coalesces(request));
+    assert!(!cell.look().contains(request));
     assert!(cell.join(request, false).publish);
     assert!(cell.settle(cell.load(), request.due).is_ok());
-    assert!(cell.coalesces(request));
+    assert!(cell.look().contains(request));
     let seen = cell.load();
     let join = cell.join(request, false);
     assert_eq!((join.verdict, join.publish), (Verdict::Coalesced, false));
     assert_eq!(cell.load(), seen);
+    // From a look that is out of date: the word decides.
+    let urgent = Request { urgency: Urgency::Urgent, ..request };
+    let join = cell.join_from(Pending::new().load(), urgent, false);
+    assert_eq!((join.verdict, join.publish), (Verdict::Coalesced, false));
+    assert_eq!((cell.load().due(), cell.load().urgency()), (seen.due(), Urgency::Urgent));
     let join = cell.join(request, true);
     assert_eq!((join.verdict, join.publish), (Verdict::Coalesced, true));
     assert!(!cell.load().is_seen());

@@ -191,6 +191,7 @@ impl Word {
     /// ```
     /// `unnoted`: an install took effect that the driver has not noted, so what it has seen says
     /// nothing about this request.
+    #[inline]
     pub fn join(self, request: Request, unnoted: bool) -> Joined {
         if self.is_closed() {
             return Joined { word: self, verdict: Verdict::Refused, publish: false };

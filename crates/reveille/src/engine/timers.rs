@@ -60,3 +60,28 @@ impl Timers {
         self.0.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// P11: what is due at the horizon or later is never armed.
+    #[test]
+    fn nothing_stands_past_the_horizon() {
+        let mut timers = Timers::default();
+        let entry = Entry { created: 1, index: 7 };
+        let before = Tick::from_micros(Tick::HORIZON.as_micros() - 1);
+        let mut from = Tick::NEVER;
+        for (to, first) in [
+            (Tick::HORIZON, None),
+            (before, Some((before, 7))),
+            (Tick::NEVER, None),
+            (Tick::NOW, Some((Tick::NOW, 7))),
+            (Tick::HORIZON, None),
+        ] {
+            timers.set(entry, from, to);
+            assert_eq!(timers.first(), first, "{to:?}");
+            from = to;
+        }
+    }
+}
