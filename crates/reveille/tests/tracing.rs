@@ -177,6 +177,8 @@ fn every_name_appears() {
     for once in ["reveille.retry", "reveille.deferral", "reveille.give_up"] {
         assert_eq!(told.total(once), 1, "{once}");
     }
+    assert_eq!(told.count("reveille.deferral", "not_before", "2000000"), 1);
+    assert_eq!(told.count("reveille.retry", "floor", "2000000"), 1);
     assert_eq!(told.count("reveille.dispose", "stale", "true"), 1);
     assert_eq!(told.count("reveille.missed_beats", "missed", "59"), 1);
     assert_eq!(told.count("reveille.stall", "concerns", "no_driver"), 1);
