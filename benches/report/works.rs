@@ -44,7 +44,22 @@ pub(crate) struct Plan {
 /// One case, running: does so many operations, and says how long they took.
 struct Slices {
     name: &'static str,
-    run: Box<dyn FnMut(u64) -> Duration>,
+    run: Box<dyn FnMut(u64) -> Took>,
+}
+
+/// How long operations took.
+struct Took {
+    /// Until all were asked for.
+    asked: Duration,
+    /// Until they had reached the scheduler, but for what it takes to tell its thread or task, and to hear of
+    /// it, which is taken off: what has piled up until then counts.
+    all: Duration,
+}
+
+impl Took {
+    fn without(flush: Duration, (asked, all): (Duration, Duration)) -> Self {
+        Self { asked, all: asked.max(all.saturating_sub(flush)) }
+    }
 }
 
 const PLANS: [Plan; 13] = [
@@ -136,7 +151,7 @@ impl Plan {
             for &which in &order {
                 let (case, operations) = &mut cases[which];
                 let before = preemptions();
-                let took = (case.run)(*operations).as_nanos() as f64 / *operations as f64;
+                let took = (case.run)(*operations).all.as_nanos() as f64 / *operations as f64;
                 let alone = preemptions() == before;
                 times[which].push((took, alone));
             }
@@ -172,14 +187,15 @@ fn preemptions() -> i64 {
     getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.involuntary_context_switches())
 }
 
-/// So many operations as take a slice.
+/// So many operations as can be asked for in a slice, and enough of them to be more than noise.
 fn calibrated(case: &mut Slices) -> u64 {
-    let mut operations = 64;
+    const LEAST: u64 = 1_000;
+    let mut operations = LEAST;
     loop {
-        let took = (case.run)(operations);
-        if took >= SLICE / 2 || operations >= 1 << 24 {
-            let fits = operations as f64 * SLICE.as_secs_f64() / took.as_secs_f64().max(1e-9);
-            return (fits as u64).max(1);
+        let asked = (case.run)(operations).asked;
+        if asked >= SLICE / 2 || operations >= 1 << 24 {
+            let fits = operations as f64 * SLICE.as_secs_f64() / asked.as_secs_f64().max(1e-9);
+            return (fits as u64).max(LEAST);
         }
         operations *= 2;
     }
@@ -212,12 +228,14 @@ fn stands(targets: u32, producers: u64, wait: Option<u64>, deed: Deed) -> Vec<Sl
         if let Some(due) = wait {
             stand.all_wait(due);
         }
+        let flush = stand.idle_flush();
         let run = move |operations| {
             let each = operations / producers + 1;
-            let took =
-                stand.time(producers, each, |producer, n| deed(&stand, targets, producer, n));
+            let deed = |producer, n| deed(&stand, targets, producer, n);
+            let mut took = Took::without(flush, stand.times(producers, each, deed));
             // An operation is one wake, by whichever producer.
-            took.mul_f64(operations as f64 / (each * producers) as f64)
+            took.all = took.all.mul_f64(operations as f64 / (each * producers) as f64);
+            took
         };
         Slices { name, run: Box::new(run) }
     };
@@ -260,7 +278,8 @@ fn timed(name: &'static str, mut operation: impl FnMut(u64) + 'static) -> Slices
     let run = move |operations| {
         let start = Instant::now();
         (0..operations).for_each(&mut operation);
-        start.elapsed()
+        let all = start.elapsed();
+        Took { asked: all, all }
     };
     Slices { name, run: Box::new(run) }
 }
@@ -320,20 +339,24 @@ fn reveille_core_slot() -> (u64, reveille_core::HandlerSlot<u64>) {
 fn first_wakes() -> Vec<Slices> {
     const TARGETS: u32 = 100_000;
     let start = |&(name, start): &(&'static str, _)| {
-        let mut fresh: Option<(Stand, u32)> = None;
+        let mut fresh: Option<(Stand, Duration, u32)> = None;
         let run = move |operations: u64| {
             let operations = operations.min(u64::from(TARGETS)) as u32;
-            let (stand, used) = match fresh.take() {
-                Some((stand, used)) if used + operations <= TARGETS => (stand, used),
-                _ => (Stand::new(start, TARGETS), 0),
+            let (stand, flush, used) = match fresh.take() {
+                Some((stand, flush, used)) if used + operations <= TARGETS => (stand, flush, used),
+                _ => {
+                    let stand = Stand::new(start, TARGETS);
+                    let flush = stand.idle_flush();
+                    (stand, flush, 0)
+                }
             };
-            let took = stand.time(1, 1, |_, _| {
+            let times = stand.times(1, 1, |_, _| {
                 for target in used..used + operations {
                     stand.peer().wake(target, HOUR + u64::from(target));
                 }
             });
-            fresh = Some((stand, used + operations));
-            took
+            fresh = Some((stand, flush, used + operations));
+            Took::without(flush, times)
         };
         Slices { name, run: Box::new(run) }
     };

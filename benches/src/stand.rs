@@ -107,6 +107,32 @@ impl Stand {
     /// # Panics
     /// Where a producer does.
     pub fn time(&self, producers: u64, wakes: u64, wake: impl Fn(u64, u64) + Sync) -> Duration {
+        self.times(producers, wakes, wake).1
+    }
+
+    /// How long a flush takes that has nothing to wait for: the median.
+    pub fn idle_flush(&self) -> Duration {
+        let mut times: Vec<Duration> = (0..64)
+            .map(|_| {
+                let start = Instant::now();
+                self.flush();
+                start.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        times[times.len() / 2]
+    }
+
+    /// How long that takes until the producers have made all, and until what was asked for last has fired.
+    ///
+    /// # Panics
+    /// Where a producer does.
+    pub fn times(
+        &self,
+        producers: u64,
+        wakes: u64,
+        wake: impl Fn(u64, u64) + Sync,
+    ) -> (Duration, Duration) {
         let made = self.made.fetch_add(wakes, Ordering::Relaxed);
         let barrier = Barrier::new(producers as usize);
         let produce = |producer| {
@@ -125,8 +151,9 @@ impl Stand {
             let theirs = others.into_iter().map(|other| other.join().expect("it ends"));
             theirs.fold(mine, Instant::min)
         });
+        let produced = start.elapsed();
         self.flush();
-        start.elapsed()
+        (produced, start.elapsed())
     }
 }
 

@@ -30,12 +30,15 @@ mod generated;
 mod law;
 #[cfg(reveille_shuttle)]
 mod operations;
+#[cfg(reveille_shuttle)]
+mod writes;
 
 #[cfg(reveille_shuttle)]
 fn main() -> ExitCode {
     let mut checks = freeze::checks();
     checks.extend(exhaustive::checks());
     checks.extend(generated::checks());
+    checks.extend(writes::checks());
     let trials = checks.into_iter().map(|check| {
         libtest_mimic::Trial::test(check.name, move || check.run().map_err(Into::into))
     });

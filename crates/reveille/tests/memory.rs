@@ -9,9 +9,9 @@ fn hub() -> (ManualClock, Reveille<u64>) {
     (clock, hub)
 }
 
-/// P15: an idle target costs at most 128 bytes beside its key; key map and engine record included.
+/// P15: an idle target costs at most 96 bytes beside its key; key map and engine record included.
 #[test]
-fn an_idle_target_costs_at_most_128_bytes() {
+fn an_idle_target_costs_at_most_96_bytes() {
     const TARGETS: u64 = 1 << 20;
     let (_clock, hub) = hub();
     let mut engine = hub.engine().unwrap();
@@ -24,7 +24,7 @@ fn an_idle_target_costs_at_most_128_bytes() {
     assert_eq!(hub.snapshot().targets.len() as u64, TARGETS);
     let bytes = counted.bytes_current as u64 / TARGETS - size_of::<u64>() as u64;
     println!("{bytes} bytes a target beside its key of 8");
-    assert!(bytes <= 128, "{bytes} bytes a target");
+    assert!(bytes <= 96, "{bytes} bytes a target");
 }
 
 /// P15: memory does not grow with requests, with or without a handler.
