@@ -37,7 +37,8 @@ impl Case {
         // Three digits, and as wide as it must be.
         let mut histogram = Histogram::new(3).expect("three digits are allowed");
         for &late in &self.late {
-            histogram.saturating_record(late.max(1));
+            // It grows to what it is given.
+            let _ = histogram.record(late.max(1));
         }
         histogram
     }

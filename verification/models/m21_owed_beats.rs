@@ -161,16 +161,18 @@ fn served(step: Step, close: fn(&Target)) {
         let target = target.clone();
         move || close(&target)
     });
-    match step {
-        Step::Begins => {
-            if let Some(run) = engine.next_run() {
-                runs += 1;
-                run.finish(Outcome::ran());
-            }
+    let begun = match step {
+        Step::Begins => engine.next_run(),
+        Step::Returns => {
+            engine.turn(at(3 * PERIOD));
+            None
         }
-        Step::Returns => engine.turn(at(3 * PERIOD)),
-    }
+    };
     join(closer);
+    if let Some(run) = begun {
+        runs += 1;
+        run.finish(Outcome::ran());
+    }
     target.stop_beating();
     // Past the floor of a busy end, too.
     for now in [at(3 * PERIOD), at(3 * PERIOD + 2_000_000)] {
