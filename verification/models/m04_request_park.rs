@@ -33,6 +33,28 @@ pub const MODELS: &[Model] = &[
             assert!(!parts.word.load().has_wake(), "P7: served, and it waits again");
         },
     },
+    // The same, and somebody has asked for an instant as early, which the driver is taking.
+    // Seen to fail on: no fence between the take and the drain.
+    Model {
+        name: "m04-request-finds-an-instant-asked",
+        promises: &["P3", "P5"],
+        law: "A request that leaves the slot as it is, since it is asked for already, is served.",
+        threads: 2,
+        extent: Extent::All,
+        body: || {
+            let parts = Parts::flat();
+            parts.deadline.request(Tick::NOW);
+            let requester = spawn("requester", {
+                let parts = Arc::clone(&parts);
+                move || parts.wake(request(0, 1))
+            });
+            while !(parts.turn() && take(&parts.word).is_ok()) {
+                parts.sleep(Tick::NEVER, Tick::NOW);
+            }
+            join(requester);
+            assert!(!parts.word.load().has_wake(), "P7: served, and it waits again");
+        },
+    },
     // The driver would wake at 10; a request for 5 comes. The clock goes no further than 5.
     // Seen to fail on: no fence in the bell, on either side; a request that rings only a driver
     // without any deadline; a deadline slot where the latest wins.
