@@ -95,7 +95,7 @@ impl Stand {
     /// The same, as this producer read it last: each 64th time.
     pub fn coarse_micros(&self, producer: u64, n: u64) -> u64 {
         let clock = &self.clocks[producer as usize];
-        if n % 64 == 0 {
+        if n.is_multiple_of(64) {
             clock.store(self.micros(), Ordering::Relaxed);
         }
         clock.load(Ordering::Relaxed)

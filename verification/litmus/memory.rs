@@ -130,6 +130,16 @@ fn message_passing() -> Vec<Litmus> {
         test("mp-release-relaxed", accesses(Release, Relaxed), ("10", Allowed), "00 01 10 11"),
         test("mp-relaxed-acquire", accesses(Relaxed, Acquire), ("10", Allowed), "00 01 10 11"),
         test("mp-fences", fences, ("10", Forbidden), "00 01 11"),
+        // The writer's fence comes too late to order its two stores, the reader's is between its loads.
+        test(
+            "mp-fence-behind-both-stores",
+            vec![
+                vec![st(X, 1, Relaxed), st(Y, 1, Relaxed), SC_FENCE],
+                vec![ld(Y, Relaxed), SC_FENCE, ld(X, Relaxed)],
+            ],
+            ("10", Allowed),
+            "00 01 11",
+        ),
         test(
             "mp-flag-read-by-relaxed-rmw",
             reading(rmw(Y, Relaxed), ld(X, Relaxed)),

@@ -34,7 +34,7 @@ pub const MODELS: &[Model] = &[
         },
     },
     // The same, and somebody has asked for an instant as early, which the driver is taking.
-    // Seen to fail on: no fence between the take and the drain.
+    // Seen to fail on: no fence between the take and the drain, nor behind the bit.
     Model {
         name: "m04-request-finds-an-instant-asked",
         promises: &["P3", "P5"],
@@ -42,7 +42,7 @@ pub const MODELS: &[Model] = &[
         threads: 2,
         extent: Extent::All,
         body: || {
-            let parts = Parts::flat();
+            let parts = Parts::wide();
             parts.deadline.request(Tick::NOW);
             let requester = spawn("requester", {
                 let parts = Arc::clone(&parts);

@@ -45,6 +45,11 @@ impl Parts {
         Self::at(4)
     }
 
+    /// An idle target in a ready set of two words without a summary: a drain looks before it clears.
+    pub fn wide() -> Arc<Self> {
+        Self::at(2)
+    }
+
     /// An idle target in a ready set without a summary, where three threads are enough to search.
     pub fn flat() -> Arc<Self> {
         Self::at(0)

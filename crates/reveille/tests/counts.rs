@@ -1,6 +1,9 @@
 //! What is counted, exactly: rings, runs under a flood, and system calls. Instructions are counted by a benchmark,
 //! bytes and allocations in `memory.rs`.
 
+// A test that cannot be set up fails.
+#![allow(clippy::unwrap_used)]
+
 use reveille::{Builder, ManualClock, Outcome, Reveille, Ring, Run, Target, Tick, Wake, Woken};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
