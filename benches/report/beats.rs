@@ -164,7 +164,8 @@ impl Plan {
         let it = peer.get_or_init(|| start(self.targets, origin, fired));
         let from = micros();
         for (target, word) in dues.iter().enumerate() {
-            let due = from + period + period * target as u64 / u64::from(self.targets);
+            // The first ones while it is warmed up, all within a period.
+            let due = from + period / 8 + period * target as u64 / u64::from(self.targets);
             word.store(due, Ordering::Relaxed);
             it.wake(target as u32, due);
         }

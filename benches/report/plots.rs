@@ -18,24 +18,27 @@ pub(crate) struct Plot {
     pub(crate) alt: String,
 }
 
-/// Ours stands out; the others are told apart by their names too.
+/// Ours stands out; the others have a colour each.
 fn colour(name: &str) -> RGBColor {
-    const OTHERS: [RGBColor; 10] = [
-        RGBColor(0x5b, 0x7d, 0xb1),
-        RGBColor(0x8c, 0x6b, 0xb1),
-        RGBColor(0x4d, 0x9a, 0x8a),
-        RGBColor(0xa1, 0x88, 0x52),
-        RGBColor(0x7a, 0x7a, 0x7a),
-        RGBColor(0xb0, 0x5a, 0x7a),
-        RGBColor(0x55, 0x99, 0xbb),
-        RGBColor(0x99, 0x99, 0x44),
-        RGBColor(0x66, 0x88, 0x55),
-        RGBColor(0x88, 0x66, 0x55),
+    let others = [
+        ("heap_condvar", RGBColor(0x2b, 0x6c, 0xb0)),
+        ("btree_notify", RGBColor(0x2f, 0x85, 0x5a)),
+        ("delay_queue_mutex", RGBColor(0x80, 0x5a, 0xd5)),
+        ("delay_queue_channel", RGBColor(0xb8, 0x3b, 0x8f)),
+        ("kube_scheduler", RGBColor(0x8a, 0x6d, 0x1b)),
+        ("wheel_mutex", RGBColor(0x31, 0x97, 0x95)),
+        ("watch_sleep_until", RGBColor(0x9b, 0x2c, 0x2c)),
+        ("crossbeam_actor", RGBColor(0x55, 0x3c, 0x9a)),
+        ("bare_park_timeout", RGBColor(0x1a, 0x1a, 0x1a)),
+        ("bare_sleep_until", RGBColor(0x80, 0x80, 0x80)),
     ];
     match name {
         "reveille" => RGBColor(0xd9, 0x48, 0x01),
         "reveille_by_key" | "reveille_tokio" => RGBColor(0xf1, 0x8d, 0x3c),
-        _ => OTHERS[name.bytes().map(usize::from).sum::<usize>() % OTHERS.len()],
+        _ => others
+            .iter()
+            .find(|(other, _)| *other == name)
+            .map_or(RGBColor(0x5b, 0x7d, 0xb1), |&(_, colour)| colour),
     }
 }
 
@@ -166,7 +169,7 @@ fn curves(setting: &Setting, file: &Path) -> Done {
             move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour.stroke_width(width)),
         );
     }
-    legend(&mut chart)?;
+    legend(&mut chart, SeriesLabelPosition::MiddleMiddle)?;
     root.present()?;
     Ok(())
 }
@@ -210,19 +213,22 @@ fn lines(
             move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour.stroke_width(width)),
         );
     }
-    legend(&mut chart)?;
+    legend(&mut chart, SeriesLabelPosition::UpperRight)?;
     root.present()?;
     Ok(())
 }
 
-fn legend<'a, X, Y>(chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>) -> Done
+fn legend<'a, X, Y>(
+    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
+    position: SeriesLabelPosition,
+) -> Done
 where
     X: Ranged<ValueType = f64> + ValueFormatter<f64>,
     Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(position)
         .background_style(WHITE.mix(0.8))
         .label_font(("sans-serif", 11))
         .draw()

@@ -2,7 +2,7 @@
 
 use crate::model::{Extent, Model};
 use crate::support::{join, spawn};
-use reveille_core::ReadySet;
+use reveille_core::{DeadlineSlot, ReadySet, Tick};
 use reveille_core::sync::{AtomicU64, Ordering};
 use std::sync::Arc;
 
@@ -60,7 +60,37 @@ fn sets_the_same_and_drains() {
     }
 }
 
+/// A producer marks its news and finds the slot asked for an instant as early, which the driver takes.
+fn marks_while_the_slot_is_taken() {
+    const INDEX: usize = 2;
+    // Two words: a drain looks before it clears.
+    let parts = Arc::new((ReadySet::with_capacity(INDEX + 1), DeadlineSlot::new()));
+    parts.1.request(Tick::NOW);
+    let producer = spawn("producer", {
+        let parts = Arc::clone(&parts);
+        move || {
+            let marked = parts.0.set(INDEX);
+            parts.1.request_for(marked, Tick::NOW);
+        }
+    });
+    parts.1.take();
+    let mut drained = Vec::new();
+    parts.0.drain(&mut drained);
+    join(producer);
+    let asked = parts.1.peek() == Tick::NOW;
+    assert!(asked || drained == [INDEX], "P3: a bit for which nobody asked a turn");
+}
+
 pub const MODELS: &[Model] = &[
+    // Seen to fail on: no fence behind a bit that is set, or none between the take and the drain.
+    Model {
+        name: "m04-mark-while-the-slot-is-taken",
+        promises: &["P3", "P5"],
+        law: "A bit is drained by the turn that takes the instant for which it leaves the slot as it is, or a turn is asked for.",
+        threads: 2,
+        extent: Extent::All,
+        body: marks_while_the_slot_is_taken,
+    },
     // Seen to fail on: a fence less in `set` or `drain`.
     Model {
         name: "m04-set-set-drain-same-bit",
