@@ -130,7 +130,9 @@ fn message_passing() -> Vec<Litmus> {
         test("mp-release-relaxed", accesses(Release, Relaxed), ("10", Allowed), "00 01 10 11"),
         test("mp-relaxed-acquire", accesses(Relaxed, Acquire), ("10", Allowed), "00 01 10 11"),
         test("mp-fences", fences, ("10", Forbidden), "00 01 11"),
-        // The writer's fence comes too late to order its two stores, the reader's is between its loads.
+        // The writer's fence comes too late to order its two stores, the reader's is between its loads. A
+        // fence takes no step of its own: the search puts others between it and the access before it only
+        // where that access depends on theirs.
         test(
             "mp-fence-behind-both-stores",
             vec![
@@ -139,6 +141,15 @@ fn message_passing() -> Vec<Litmus> {
             ],
             ("10", Allowed),
             "00 01 11",
+        ),
+        test(
+            "mp-fence-behind-a-dependent-access",
+            vec![
+                vec![st(X, 1, Relaxed), st(Y, 1, Relaxed), rmw(Y, Relaxed), SC_FENCE],
+                vec![ld(Y, Relaxed), SC_FENCE, ld(X, Relaxed)],
+            ],
+            ("110", Allowed),
+            "100 101 110 111",
         ),
         test(
             "mp-flag-read-by-relaxed-rmw",

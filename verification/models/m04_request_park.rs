@@ -9,6 +9,20 @@ use std::sync::Arc;
 /// When the driver would wake by itself.
 const OWN: Tick = Tick::from_micros(10);
 
+/// A request for now meets a driver that has nothing to do and sleeps for good.
+fn request_for_now_is_served(parts: &Arc<Parts>) {
+    let requester = spawn("requester", {
+        let parts = Arc::clone(parts);
+        move || parts.wake(request(0, 1))
+    });
+    // A request that rings nobody leaves this loop asleep for ever.
+    while !(parts.turn() && take(&parts.word).is_ok()) {
+        parts.sleep(Tick::NEVER, Tick::NOW);
+    }
+    join(requester);
+    assert!(!parts.word.load().has_wake(), "P7: served, and it waits again");
+}
+
 pub const MODELS: &[Model] = &[
     // The driver has nothing to do and sleeps for good; a request for now comes.
     // Seen to fail on: no fence in the bell, on either side; a doze that stores after its
@@ -19,19 +33,7 @@ pub const MODELS: &[Model] = &[
         law: "A request that comes between the driver's take and its sleep is served.",
         threads: 2,
         extent: Extent::All,
-        body: || {
-            let parts = Parts::new();
-            let requester = spawn("requester", {
-                let parts = Arc::clone(&parts);
-                move || parts.wake(request(0, 1))
-            });
-            // A request that rings nobody leaves this loop asleep for ever.
-            while !(parts.turn() && take(&parts.word).is_ok()) {
-                parts.sleep(Tick::NEVER, Tick::NOW);
-            }
-            join(requester);
-            assert!(!parts.word.load().has_wake(), "P7: served, and it waits again");
-        },
+        body: || request_for_now_is_served(&Parts::new()),
     },
     // The same, and somebody has asked for an instant as early, which the driver is taking.
     // Seen to fail on: no fence between the take and the drain, nor behind the bit.
@@ -44,15 +46,7 @@ pub const MODELS: &[Model] = &[
         body: || {
             let parts = Parts::wide();
             parts.deadline.request(Tick::NOW);
-            let requester = spawn("requester", {
-                let parts = Arc::clone(&parts);
-                move || parts.wake(request(0, 1))
-            });
-            while !(parts.turn() && take(&parts.word).is_ok()) {
-                parts.sleep(Tick::NEVER, Tick::NOW);
-            }
-            join(requester);
-            assert!(!parts.word.load().has_wake(), "P7: served, and it waits again");
+            request_for_now_is_served(&parts);
         },
     },
     // The driver would wake at 10; a request for 5 comes. The clock goes no further than 5.

@@ -101,8 +101,7 @@ pub const MODELS: &[Model] = &[
         body: sets_the_same_and_drains,
     },
     // Both bits in one leaf, below one bit of its summary, which one finds set by the other.
-    // Seen to fail on: a set from the top down; a drain from the leaves up; a drain
-    // by load and store; a set that does not release; a drain that does not acquire.
+    // Seen to fail on: a drain from the leaves up.
     Model {
         name: "m04-set-set-drain-same-leaf",
         promises: &["P3"],
@@ -112,7 +111,7 @@ pub const MODELS: &[Model] = &[
         body: || sets_and_drains([6, 7]),
     },
     // Two leaves under one summary.
-    // Seen to fail on: the same.
+    // Seen to fail on: the same; a set from the top down.
     Model {
         name: "m04-set-set-drain-same-summary",
         promises: &["P3"],

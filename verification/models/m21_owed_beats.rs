@@ -2,7 +2,7 @@
 
 use crate::model::{Extent, Model};
 use crate::support::{
-    Engine, Hub, Target, at, conserved, drive, engine, every, hub, install, join, spawn, target,
+    Engine, Hub, Run, Target, at, conserved, drive, engine, every, hub, install, join, spawn, target,
 };
 use reveille::{Missed, Outcome};
 
@@ -56,6 +56,23 @@ pub const MODELS: &[Model] = &[
         threads: 2,
         extent: Extent::All,
         body: || served(Step::Begins, |target| _ = target.cancel()),
+    },
+    Model {
+        name: "m21-ended-beat-remove",
+        promises: &["P8", "P12"],
+        law: "Owed beats, one of them run when their target is removed, are each counted once.",
+        threads: 2,
+        extent: Extent::All,
+        body: || served(Step::Ends, |target| assert!(target.remove(), "the first removal")),
+    },
+    // Without a bound this takes some ten minutes.
+    Model {
+        name: "m21-ended-beat-cancel",
+        promises: &["P8", "P12"],
+        law: "Owed beats, one of them run as they are cancelled, are each counted once.",
+        threads: 2,
+        extent: Extent::Preemptions(4),
+        body: || served(Step::Ends, |target| _ = target.cancel()),
     },
     Model {
         name: "m21-returned-beat-remove",
@@ -135,6 +152,8 @@ fn all_counted_once(hub: &Hub, engine: &mut Engine) {
 enum Step {
     /// It starts its run; the next one then waits behind that.
     Begins,
+    /// The same, and the run ends.
+    Ends,
     /// It collects its run, which was busy and gives it back; the one behind it is owed again.
     Returns,
 }
@@ -162,16 +181,20 @@ fn served(step: Step, close: fn(&Target)) {
         move || close(&target)
     });
     let begun = match step {
-        Step::Begins => engine.next_run(),
+        Step::Begins | Step::Ends => engine.next_run(),
         Step::Returns => {
             engine.turn(at(3 * PERIOD));
             None
         }
     };
-    join(closer);
-    if let Some(run) = begun {
-        runs += 1;
-        run.finish(Outcome::ran());
+    runs += u64::from(begun.is_some());
+    let end = |run: Option<Run>| drop(run.map(|run| run.finish(Outcome::ran())));
+    if step == Step::Ends {
+        end(begun);
+        join(closer);
+    } else {
+        join(closer);
+        end(begun);
     }
     target.stop_beating();
     // Past the floor of a busy end, too.

@@ -35,8 +35,8 @@ pub struct ReadySet {
     capacity: usize,
 }
 
-/// Proof that news was published: its bits are set at every level, and a fence stands behind that.
-#[derive(Clone, Copy, Debug)]
+/// Proof that news was marked: its bits are set at every level, and a fence stands behind that. For one request.
+#[derive(Debug)]
 pub struct Marked(());
 
 impl ReadySet {

@@ -101,6 +101,7 @@ impl Drop for Own {
 thread_local! {
     /// The place of this thread's shard, [`OWN`] for the shared one; [`UNKNOWN`] before its first count.
     static SHARD: Cell<usize> = const { Cell::new(UNKNOWN) };
+    /// Gives the shard back when the thread ends.
     static MINE: Option<Own> = Own::take();
 }
 

@@ -169,6 +169,8 @@ impl Word {
 
     /// Whether `request` changes nothing in this word and obliges to nothing: it may be coalesced
     /// without being written, behind a fence.
+    ///
+    /// Where its due is only known from below: what holds for an earlier due holds for a later one.
     #[inline]
     pub fn contains(self, request: Request) -> bool {
         // No request is due as late as EMPTY: what is due no later is a wake.
