@@ -188,7 +188,7 @@ fn served(step: Step, close: fn(&Target)) {
         }
     };
     runs += u64::from(begun.is_some());
-    let end = |run: Option<Run>| drop(run.map(|run| run.finish(Outcome::ran())));
+    let end = |run: Option<Run>| run.into_iter().for_each(|run| run.finish(Outcome::ran()));
     if step == Step::Ends {
         end(begun);
         join(closer);
