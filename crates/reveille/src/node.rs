@@ -184,6 +184,14 @@ impl<K, P: Merge> Extras<K, P> {
         });
     }
 
+    /// Takes the payload of the wake that a run takes, whose word has been taken before.
+    pub(crate) fn take_payload(&self) -> Option<Arc<P>> {
+        // Whoever put one in did so before the word, so a look at the cell does not miss it; most wakes
+        // have none, and a swap is dear.
+        let is_empty = self.payload.load().is_none();
+        if is_empty { None } else { self.payload.swap(None) }
+    }
+
     /// Merges a payload that a run gave back in front of what came since.
     pub(crate) fn give_back(&self, payload: &P) {
         self.update_payload(|waiting| match waiting {

@@ -330,14 +330,6 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
         self.abandoned.load(Ordering::Acquire) == 1
     }
 
-    /// The driver has added owed beats: a stop or removal that came first has counted what it
-    /// found, so these are the driver's to count.
-    pub(crate) fn discard_owed_if_closed(&self, node: &Node<K, P>) {
-        if node.word.load().is_closed() {
-            self.tallies.discarded.add(node.take_owed());
-        }
-    }
-
     /// Wakes that wait, by looking at every target.
     pub(crate) fn waiting(&self) -> u64 {
         let mut waiting = 0;

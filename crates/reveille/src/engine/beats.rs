@@ -4,7 +4,7 @@ use super::Engine;
 use super::record::{Beating, Due, instant, tick};
 use crate::hub::Key;
 use crate::merge::Merge;
-use crate::node::{Node, show};
+use crate::node::show;
 use crate::policy::Missed;
 use crate::reasons::Reasons;
 use reveille_core::pending::{Request, Verdict, Word};
@@ -38,8 +38,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// The beats of one target from its next instant up to now. The next one is armed first, by
     /// whole periods from the beat's own instant, whatever becomes of these.
     fn beat(&mut self, index: u32) {
-        let Some(node) = self.node(index) else { return };
-        if node.word.load().is_cancelled() {
+        if self.node(index).is_some_and(|node| node.word.load().is_cancelled()) {
             self.look(index as usize); // forget the beats that were discarded
         }
         let Some(detail) = self.detail_or_new(index) else { return };
@@ -49,19 +48,11 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let next = self.open_from(index, beating.grid, beating.grid.after(last));
         let last = instant(last);
         self.set_beating(index, Some(Beating { next, last: Some(last), ..beating }));
-        self.make_beats(index, &node, count, first, last);
-        self.shared.discard(node);
+        self.make_beats(index, count, first, last);
     }
 
     /// `count` beats from `first` to `last` have come: they become wakes.
-    pub(super) fn make_beats(
-        &mut self,
-        index: u32,
-        node: &Node<K, P>,
-        count: u64,
-        first: Tick,
-        last: i64,
-    ) {
+    pub(super) fn make_beats(&mut self, index: u32, count: u64, first: Tick, last: i64) {
         let now = self.state.now;
         let Some(detail) = self.state.detail_or_new(index) else { return };
         let unserved = detail.beats > 0;
@@ -72,13 +63,13 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if self.shared.policy.missed == Missed::Burst {
             let own = u64::from(!unserved);
             detail.extras.owed.fetch_add(count - own, Ordering::AcqRel);
-            if own > 0 && !self.join_beats(index, node, first, last, 1) {
+            if own > 0 && !self.join_beats(index, first, last, 1) {
                 self.shared.tallies.refused.add(1);
             }
-            self.shared.discard_owed_if_closed(node);
+            self.discard_owed_if_closed(index);
         } else {
             let passed = unserved || now > first;
-            if !self.join_beats(index, node, first, last, count) {
+            if !self.join_beats(index, first, last, count) {
                 self.shared.tallies.refused.add(count);
             } else if let Some(detail) = self.detail(index) {
                 detail.passed |= passed;
@@ -88,20 +79,14 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     }
 
     /// Joins `count` beats to the wake that waits, as one request. True if they were accepted.
-    fn join_beats(
-        &mut self,
-        index: u32,
-        node: &Node<K, P>,
-        due: Tick,
-        last: i64,
-        count: u64,
-    ) -> bool {
+    fn join_beats(&mut self, index: u32, due: Tick, last: i64, count: u64) -> bool {
         // Behind a run the records keep the due, by the instant at which it was made; the word
         // says that something waits.
         let behind = self.detail(index).is_some_and(|detail| detail.run.is_some());
         let word_due = if behind { Tick::NEVER } else { due };
         let tallies = &self.shared.tallies;
         let unnoted = self.shared.has_unnoted();
+        let Some(node) = self.node(index) else { return false };
         let (before, verdict) = node.word.join_and_forget(beat_request::<R>(word_due), unnoted);
         tallies.preempted(verdict);
         match verdict {
@@ -128,7 +113,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if self.shared.policy.missed != Missed::Burst || run_beats == 0 {
             return None;
         }
-        let node = self.node(index)?;
         let detail = self.detail(index)?;
         if detail.beats == 0 {
             return None;
@@ -140,7 +124,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         }
         detail.owed.put_back(detail.moved_behind);
         detail.extras.owed.fetch_add(1, Ordering::AcqRel);
-        self.shared.discard_owed_if_closed(&node);
+        self.discard_owed_if_closed(index);
         Some(alone)
     }
 
@@ -151,7 +135,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             return false; // none ever is
         }
         let now = self.state.now;
-        let Some(node) = self.node(index) else { return false };
         let Some(detail) = self.detail(index) else { return false };
         let owed = &detail.extras.owed;
         let took = owed.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
@@ -165,11 +148,21 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         }
         let last = detail.cadence.and_then(|beating| beating.last).unwrap_or(instant(now));
         // It was counted as accepted when it passed.
-        if !self.join_beats(index, &node, Tick::NEVER, last, 1) {
+        if !self.join_beats(index, Tick::NEVER, last, 1) {
             // Closed: it was not refused but discarded, as it waited.
             self.shared.tallies.discarded.add(1);
         }
         true
+    }
+
+    /// Owed beats were added: a stop or removal that came first has counted what it found, so these
+    /// are the driver's to count.
+    fn discard_owed_if_closed(&self, index: u32) {
+        if let Some(node) = self.node(index)
+            && node.word.load().is_closed()
+        {
+            self.shared.tallies.discarded.add(node.take_owed());
+        }
     }
 }
 

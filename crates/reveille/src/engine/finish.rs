@@ -44,22 +44,20 @@ enum Kept {
 }
 
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
-    /// Collects the ending of a target's run, if it has ended.
-    pub(super) fn collect_ending(&mut self, index: usize) {
-        let Ok(index) = u32::try_from(index) else { return };
-        let Some(record) = self.record(index) else { return };
-        if let Some(ending) = record.node.completion.collect() {
-            self.finish(index, ending);
-        }
+    /// Collects the ending of a target's run, if it has ended. True if that had the target looked at.
+    pub(super) fn collect_ending(&mut self, index: usize) -> bool {
+        let Ok(index) = u32::try_from(index) else { return false };
+        let ending = self.node(index).and_then(|node| node.completion.collect());
+        ending.is_some_and(|ending| self.finish(index, ending))
     }
 
-    fn finish(&mut self, index: u32, ending: Ending) {
+    fn finish(&mut self, index: u32, ending: Ending) -> bool {
         let (now, current) = (self.state.now, self.state.generation);
-        let Some(node) = self.node(index) else { return };
-        let Some(record) = self.record(index) else { return };
+        let Some(record) = self.record(index) else { return false };
         let entry = record.entry();
-        let Some(run) = record.detail.as_mut().and_then(|detail| detail.run.take()) else { return };
-        self.state.running.remove(&index);
+        let run = record.detail.as_mut().and_then(|detail| detail.run.take());
+        let Some(run) = run else { return false };
+        self.leave_running(run.place);
         self.state.limits.set(entry, run.limit, Tick::NEVER);
         if !run.overran {
             self.state.active -= 1;
@@ -72,7 +70,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         }
         let shared = &self.shared;
         let mut rng = self.state.rng.clone();
-        let Some(detail) = self.state.detail_or_new(index) else { return };
+        let Some((node, detail)) = self.state.node_and_detail(index) else { return false };
         let fate = judge(detail, &shared.policy, ending, now, run.generation == current, &mut rng);
         match fate {
             Fate::Served => {
@@ -90,6 +88,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             Fate::GivenUp => {
                 let earlier = detail.poisoned.take();
                 detail.poisoned = Some(Box::new(Poison::of(earlier, run.taken, &run.payload)));
+                if !node.word.load().is_closed() {
+                    shared.tallies.gave_up.add(1);
+                }
             }
             _ => {}
         }
@@ -117,29 +118,39 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             let _ = detail.extras.running.take();
         }
         self.state.rng = rng;
-        match fate {
+        let looked_at = match fate {
             Fate::Served => {
-                self.end(index, &run, None);
+                let looked_at = self.end(index, &run, None);
                 let skipped = ending == Ending::Skipped;
                 run.tickets.end(Ok(if skipped { Done::Skipped } else { Done::Ran }));
+                looked_at
             }
             Fate::GivenUp => {
-                if !node.word.load().is_closed() {
-                    shared.tallies.gave_up.add(1);
-                }
-                self.end(index, &run, None);
+                let looked_at = self.end(index, &run, None);
                 run.tickets.end(Err(Unserved::GaveUp));
+                looked_at
             }
             Fate::Kept => self.end(index, &run, Some(Kept::Held(now))),
             Fate::Cancelled => self.end(index, &run, Some(Kept::Moved(now + window))),
             Fate::PassedOn => self.end(index, &run, Some(Kept::Held(now + window))),
-        }
-        self.shared.discard((run, node));
+        };
+        self.shared.discard(run);
+        looked_at
     }
 
-    /// Clears RUNNING, and merges what the run gave back with what came during it.
-    fn end(&mut self, index: u32, run: &InFlight<P>, kept: Option<Kept>) {
-        let Some(node) = self.node(index) else { return };
+    /// The run at this place has ended, and the last one takes the place.
+    fn leave_running(&mut self, place: usize) {
+        self.state.running.swap_remove(place);
+        let Some(&moved) = self.state.running.get(place) else { return };
+        if let Some(run) = self.detail(moved).and_then(|detail| detail.run.as_mut()) {
+            run.place = place;
+        }
+    }
+
+    /// Clears RUNNING, and merges what the run gave back with what came during it. True if the target
+    /// was looked at.
+    fn end(&mut self, index: u32, run: &InFlight<P>, kept: Option<Kept>) -> bool {
+        let Some(node) = self.node(index) else { return false };
         let now = self.state.now;
         let (before, after) = node.word.end(kept.map(|_| run.taken));
         if after.is_closed() {
@@ -154,7 +165,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 let stopped = !removed && self.shared.gate.load().is_closed();
                 run.tickets.end(Err(if stopped { Unserved::Stopped } else { Unserved::Removed }));
             }
-            return self.retire(index, after);
+            self.retire(index, after);
+            return true;
         }
         if kept.is_some() && !run.tickets.is_empty() {
             self.give_back_tickets(index, run);
@@ -179,7 +191,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let parted = kept.and_then(|_| self.part_beats(index, run.beats, before));
         let came = before.has_wake() && parted != Some(true);
         let came_due = if before.due() == Tick::NOW { now } else { before.due() };
-        let Some(detail) = self.detail(index) else { return };
+        let Some(detail) = self.detail(index) else { return false };
         detail.free_since = now;
         let beats_due = detail.due.earliest();
         if came {
@@ -215,12 +227,14 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             }
             self.give_back_payload(index, run);
         }
-        let word = node.word.load();
+        let Some(word) = self.node(index).map(|node| node.word.load()) else { return false };
         // What came during the run is merged already: as news it would be as young as this instant.
         let known = word == after && word.has_wake() && !word.is_cancelled();
-        if !(known && self.place(index, word)) {
+        let is_placed = known && self.place(index, word);
+        if !is_placed {
             self.look(index as usize);
         }
+        !is_placed
     }
 
     /// Before anything is looked at: whether a cancel came meanwhile still shows in the word.

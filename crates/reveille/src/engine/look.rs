@@ -75,16 +75,16 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             if let Some(detail) = self.detail_or_new(index) {
                 detail.due.move_older(now, earliest);
                 detail.owed.move_older(detail.extras.owed.load(Ordering::Acquire), earliest);
-                if let Some(node) = self.node(index) {
-                    let word = node.word.load();
-                    // News keeps its own due, and is looked at in this turn.
-                    if word.is_seen() && !self.place(index, word) {
-                        self.look(index as usize);
-                    }
+                // News keeps its own due, and is looked at in this turn.
+                let word = self.node(index).map(|node| node.word.load());
+                if let Some(word) = word.filter(|word| word.is_seen())
+                    && !self.place(index, word)
+                {
+                    self.look(index as usize);
                 }
             }
         }
-        for index in self.state.running.iter().copied().collect::<Vec<_>>() {
+        for index in self.state.running.clone() {
             self.move_behind_run(index, earliest);
             if self.shared.policy.on_replace == OnReplace::Cancel {
                 self.end_run(index, Ending::Cancelled);
@@ -95,8 +95,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// What waits behind a run was requested before the install, unless its word says late.
     fn move_behind_run(&mut self, index: u32, earliest: Tick) {
         let now = self.state.now;
-        let Some(node) = self.node(index) else { return };
-        let Some(detail) = self.detail_or_new(index) else { return };
+        let Some((node, detail)) = self.state.node_and_detail(index) else { return };
         detail.due.move_older(now, earliest);
         detail.owed.move_older(detail.extras.owed.load(Ordering::Acquire), earliest);
         let word = node.word.load();
@@ -114,24 +113,23 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// Ends a run, for drivers that can: one of an older handler, or one past its limit.
     pub(super) fn end_run(&mut self, index: u32, ending: Ending) {
-        let Some(node) = self.node(index) else { return };
-        let Some(run) = self.detail(index).and_then(|detail| detail.run.as_ref()) else { return };
-        let runs = Arc::clone(&run.runs);
-        if node.completion.complete(run.number, ending).is_ok() {
-            runs.cancelled.notify(usize::MAX);
+        let Some(record) = self.record(index) else { return };
+        let Some(run) = record.detail.as_ref().and_then(|detail| detail.run.as_ref()) else {
+            return;
+        };
+        if record.node.completion.complete(run.number, ending).is_ok() {
+            run.runs.cancelled.notify(usize::MAX);
             self.shared.leave_gate();
             self.collect_ending(index as usize);
         }
-        self.shared.discard(node);
     }
 
     /// Looks at a target: takes in what its word says, and puts it where it belongs.
     pub(super) fn look(&mut self, index: usize) {
         let Ok(index) = u32::try_from(index) else { return };
-        let Some(node) = self.node(index) else { return };
         self.state.recheck.looked_at(index);
         self.obey(index);
-        loop {
+        while let Some(node) = self.node(index) {
             let word = node.word.load();
             if word.is_closed() {
                 self.retire(index, word);
@@ -139,7 +137,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             }
             if word.is_cancelled() {
                 self.forget(index, word);
-                node.word.forget();
+                if let Some(node) = self.node(index) {
+                    node.word.forget();
+                }
                 continue;
             }
             // Behind the above: a cancel takes no later request's mark along.
@@ -167,7 +167,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 break;
             }
         }
-        self.shared.discard(node);
     }
 
     /// News: a request came that the records do not know.
@@ -189,36 +188,30 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// Puts a waiting target where it belongs in the store, and its word in accord with that.
     /// False if the word has changed meanwhile: look again.
     pub(super) fn place(&mut self, index: u32, word: Word) -> bool {
-        let (now, since) = (self.state.now, self.state.handler_since);
-        let Some(detail) = self.state.detail_or_new(index) else { return true };
+        let state = &mut *self.state;
+        let (now, since) = (state.now, state.handler_since);
+        let Some(record) = state.records.get_mut(index as usize).and_then(Option::as_mut) else {
+            return true;
+        };
+        let entry = record.entry();
+        let (node, detail) = record.parts(state.generation);
         let (at, held) = detail.start(word.urgency(), since, &self.shared.policy);
         // Due already: only a slot or a handler is missing, and no request brings those.
         let due = if held || at <= now { Tick::NOW } else { detail.due.earliest() };
-        self.restore(index, word);
-        self.record(index).is_none_or(|record| record.node.word.settle(word, due).is_ok())
-    }
-
-    /// Puts a waiting target where it belongs in the store.
-    fn restore(&mut self, index: u32, word: Word) {
-        let since = self.state.handler_since;
-        let Some(record) = self.state.record(index) else { return };
-        let entry = record.entry();
-        let Some(detail) = &mut record.detail else { return };
-        let (at, _) = detail.start(word.urgency(), since, &self.shared.policy);
         let from = std::mem::replace(&mut detail.may_start, at);
         let turn = if detail.is_barrier { at } else { Tick::NEVER };
         let turn_before = std::mem::replace(&mut detail.turn, turn);
         show(&detail.extras.vitals.next_due, at.as_micros());
-        self.state.starts.set(entry, from, at);
-        self.state.barriers.set(entry, turn_before, turn);
+        state.starts.set(entry, from, at);
+        state.barriers.set(entry, turn_before, turn);
+        node.word.settle(word, due).is_ok()
     }
 
     /// Takes in what was requested behind runs, which a turn leaves until they end.
     pub(super) fn take_in_behind_runs(&mut self) {
         let now = self.state.now;
-        for index in self.state.running.iter().copied().collect::<Vec<_>>() {
-            let Some(node) = self.node(index) else { continue };
-            let Some(detail) = self.detail(index) else { continue };
+        for index in self.state.running.clone() {
+            let Some((node, detail)) = self.state.node_and_detail(index) else { continue };
             let word = node.word.load();
             if word.has_wake() && node.word.settle(word, Tick::NEVER).is_ok() {
                 detail.due.add(now, if word.due() == Tick::NOW { now } else { word.due() });
@@ -295,6 +288,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let Some(node) = self.node(index).filter(|node| !node.word.load().is_closed()) else {
             return;
         };
+        let node = Arc::clone(node);
         let Some(detail) = self.detail_or_new(index) else { return };
         let Some(poison) = detail.poisoned.take() else { return };
         detail.hold.floor = Tick::NOW;
@@ -373,15 +367,14 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let next = grid.first_from(first, now);
         self.set_beating_from(index, Some(Beating { grid, next, last: Some(last) }));
         let (missed, last) = self.missed(index, grid, first);
-        let (Some(node), Some(detail)) = (self.node(index), self.detail(index)) else { return };
+        let Some(detail) = self.detail(index) else { return };
         if missed > 0 {
             if let Some(cadence) = &mut detail.cadence {
                 cadence.last = Some(last);
             }
             detail.passed = true; // though the wake is made now
-            self.make_beats(index, &node, missed, now, last);
+            self.make_beats(index, missed, now, last);
         }
-        self.shared.discard(node);
     }
 
     /// A target was removed. It goes when its last run has ended, and so may its successor.

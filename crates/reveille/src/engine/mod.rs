@@ -43,7 +43,7 @@ use crate::reasons::Reasons;
 use crate::shared::{Ring, Shared, lock};
 use fastrand::Rng;
 use recheck::Recheck;
-use record::{Detail, Record};
+use record::{Detail, Parts, Record};
 use reveille_core::sync::{Arc, Ordering, PlainU64};
 use reveille_core::{Generation, Tick};
 use std::collections::{BTreeSet, VecDeque};
@@ -88,7 +88,8 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     beats: Timers,
     /// When runs pass their limit.
     limits: Timers,
-    running: BTreeSet<u32>,
+    /// Targets with a run in flight; each run knows its place here.
+    running: Vec<u32>,
     /// Targets that wait for a removed one of the same key.
     blocked: BTreeSet<u32>,
     /// Runs that count against `max_active`.
@@ -120,13 +121,13 @@ impl<K: Key, R: Reasons, P: Merge> State<K, R, P> {
     }
 
     fn detail_or_new(&mut self, index: u32) -> Option<&mut Detail<K, P>> {
+        Some(self.node_and_detail(index)?.1)
+    }
+
+    /// The same, with the target's node.
+    fn node_and_detail(&mut self, index: u32) -> Option<Parts<'_, K, P>> {
         let generation = self.generation;
-        let record = self.record(index)?;
-        let node = &record.node;
-        let detail =
-            record.detail.get_or_insert_with(|| Box::new(Detail::new(node.extras_or_new())));
-        detail.hold.renew(generation);
-        Some(detail)
+        Some(self.record(index)?.parts(generation))
     }
 }
 
@@ -143,7 +144,7 @@ impl<K: Key, R: Reasons, P: Merge> Default for State<K, R, P> {
             rng: Rng::new(),
             beats: Timers::default(),
             limits: Timers::default(),
-            running: BTreeSet::new(),
+            running: Vec::new(),
             blocked: BTreeSet::new(),
             active: 0,
             starts_of_all: VecDeque::new(),
@@ -245,9 +246,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let mut news = std::mem::take(&mut self.state.news);
         self.shared.ready.drain(&mut news);
         self.adopt();
-        for &index in &news {
-            self.collect_ending(index);
-        }
+        // Who is looked at as its run ends is not looked at again: its bit was taken before.
+        news.retain(|&index| !self.collect_ending(index));
         for &index in &news {
             self.look(index);
         }
@@ -352,9 +352,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.state.record(index)
     }
 
-    fn node(&self, index: u32) -> Option<Arc<Node<K, P>>> {
-        let record = self.state.records.get(index as usize)?.as_ref()?;
-        Some(Arc::clone(&record.node))
+    /// The node of a target that has a record, for as long as that is not touched.
+    fn node(&self, index: u32) -> Option<&Arc<Node<K, P>>> {
+        Some(&self.state.records.get(index as usize)?.as_ref()?.node)
     }
 
     /// The detail of a target that has one.
@@ -390,7 +390,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// A target whose key a removed one still holds waits until that one's last run has ended.
     fn wait_for(&mut self, index: u32, predecessor: Arc<Node<K, P>>) {
         let earlier = predecessor.index;
-        let same = self.node(earlier).is_some_and(|node| Arc::ptr_eq(&node, &predecessor));
+        let same = self.node(earlier).is_some_and(|node| Arc::ptr_eq(node, &predecessor));
         let between = self.detail(earlier).and_then(|detail| detail.blocked_by).filter(|_| same);
         let runs = same && predecessor.word.load().is_running();
         // One that was removed before it ever ran stands in between no longer: so a key that is

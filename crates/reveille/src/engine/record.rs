@@ -26,7 +26,19 @@ impl<K, P> Record<K, P> {
     pub(super) fn entry(&self) -> Entry {
         Entry { created: self.created, index: self.node.index }
     }
+
+    /// The node, and the detail, made now if there is none; renewed for the handler of `generation`.
+    pub(super) fn parts(&mut self, generation: Generation) -> Parts<'_, K, P> {
+        let node = &self.node;
+        let new = || Box::new(Detail::new(node.extras_or_new()));
+        let detail = self.detail.get_or_insert_with(new);
+        detail.hold.renew(generation);
+        (node, detail)
+    }
 }
+
+/// A target's node, and what is remembered of it.
+pub(super) type Parts<'a, K, P> = (&'a Arc<Node<K, P>>, &'a mut Detail<K, P>);
 
 /// The wake that waits lives in the target's word; here is when it may start, and why not sooner.
 pub(super) struct Detail<K, P> {
@@ -357,6 +369,8 @@ pub(super) struct Beating {
 /// A run in flight.
 pub(super) struct InFlight<P> {
     pub(super) number: RunNumber,
+    /// Where it stands among the runs in flight.
+    pub(super) place: usize,
     pub(super) generation: Generation,
     pub(super) runs: Arc<Runs>,
     pub(super) taken: Taken,

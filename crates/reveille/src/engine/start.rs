@@ -104,8 +104,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// Starts a run of this target, or takes it from the front of the store.
     fn begin(&mut self, index: u32) -> Option<Run<K, R, P>> {
-        let entry = Arc::clone(self.handler()?);
-        let node = self.node(index)?;
+        let node = Arc::clone(self.node(index)?);
         let now = self.state.now;
         let (limit, missed) = (self.shared.policy.run_limit, self.shared.policy.missed);
         // The gate first: a stop that closes it from here on counts this run as in flight.
@@ -114,10 +113,11 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             return None;
         }
         // Then that of its generation: one that is retired has left the slot, which shows by now.
-        let runs = Arc::clone(&entry.handler()?.runs);
-        let Some(stay) = Stay::enter(&entry) else {
+        let enter = |entry| Stay::enter(entry).zip(entry.handler().map(|it| Arc::clone(&it.runs)));
+        let Some((stay, runs)) = self.handler().and_then(enter) else {
             self.shared.leave_gate();
             self.note();
+            self.shared.discard(node);
             return None;
         };
         let Ok(taken) = node.word.begin() else {
@@ -125,15 +125,14 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             // in what came after it, and takes what may not start from the front.
             self.shared.leave_gate();
             self.look(index as usize);
-            self.shared.discard((node, entry));
+            self.shared.discard((stay, node));
             return None;
         };
         if self.is_marked_as_barrier(index) {
             // Marked since it was looked at, and maybe not its turn: as if it had not begun.
             self.unbegin(index, taken);
-            drop(stay);
             self.shared.leave_gate();
-            self.shared.discard((node, entry));
+            self.shared.discard((stay, node));
             return None;
         }
         let Some(number) = node.completion.start() else {
@@ -145,11 +144,12 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.record_start(index);
         self.unplace(index);
         let shared = Arc::clone(&self.shared);
+        let place = self.state.running.len();
         let Some(detail) = self.detail_or_new(index) else {
             unreachable!("the node of this record was found above")
         };
         detail.hold.attempt = detail.hold.attempt.saturating_add(1);
-        let payload = detail.extras.payload.swap(None);
+        let payload = detail.extras.take_payload();
         let tickets = take_tickets(&detail.extras, &shared);
         let (beats, last_beat, passed) = (detail.beats, detail.last_beat, detail.passed);
         let limit = limit.map_or(Tick::NEVER, |limit| now + limit);
@@ -160,7 +160,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         detail.forget_wake();
         detail.run = Some(InFlight {
             number,
-            generation: entry.generation(),
+            place,
+            generation: stay.entry().generation(),
             runs,
             taken,
             payload: payload.clone(),
@@ -193,7 +194,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         }
         let beside = is_barrier.then(|| self.nodes_of_runs());
         self.state.alone = is_barrier;
-        self.state.running.insert(index);
+        self.state.running.push(index);
         self.state.active += 1;
         if let Some(Flood { starts, .. }) = self.shared.policy.hub_flood {
             let all = &mut self.state.starts_of_all;
@@ -246,12 +247,11 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             }
         }
         self.look(index as usize);
-        self.shared.discard(node);
     }
 
     /// The targets that run, for a barrier that did not wait for them.
     fn nodes_of_runs(&self) -> Vec<Arc<Node<K, P>>> {
-        self.state.running.iter().filter_map(|&index| self.node(index)).collect()
+        self.state.running.iter().filter_map(|&index| self.node(index).cloned()).collect()
     }
 
     /// Runs past their limit give up their place among the active ones (P10).
