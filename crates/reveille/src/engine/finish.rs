@@ -118,22 +118,19 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             let _ = detail.extras.running.take();
         }
         self.state.rng = rng;
-        let looked_at = match fate {
-            Fate::Served => {
-                let looked_at = self.end(index, &run, None);
-                let skipped = ending == Ending::Skipped;
-                run.tickets.end(Ok(if skipped { Done::Skipped } else { Done::Ran }));
-                looked_at
-            }
-            Fate::GivenUp => {
-                let looked_at = self.end(index, &run, None);
-                run.tickets.end(Err(Unserved::GaveUp));
-                looked_at
-            }
-            Fate::Kept => self.end(index, &run, Some(Kept::Held(now))),
-            Fate::Cancelled => self.end(index, &run, Some(Kept::Moved(now + window))),
-            Fate::PassedOn => self.end(index, &run, Some(Kept::Held(now + window))),
+        let kept = match fate {
+            Fate::Served | Fate::GivenUp => None,
+            Fate::Kept => Some(Kept::Held(now)),
+            Fate::Cancelled => Some(Kept::Moved(now + window)),
+            Fate::PassedOn => Some(Kept::Held(now + window)),
         };
+        let looked_at = self.end(index, &run, kept);
+        match fate {
+            Fate::Served if ending == Ending::Skipped => run.tickets.end(Ok(Done::Skipped)),
+            Fate::Served => run.tickets.end(Ok(Done::Ran)),
+            Fate::GivenUp => run.tickets.end(Err(Unserved::GaveUp)),
+            _ => {} // they wait on, with what is kept
+        }
         self.shared.discard(run);
         looked_at
     }
