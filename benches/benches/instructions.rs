@@ -123,7 +123,7 @@ fn coalescing_by_key(stand: Stand) -> Stand {
     stand
 }
 
-#[library_benchmark(config = limit(220))]
+#[library_benchmark(config = limit(212))]
 #[bench::handle(waiting())]
 fn preempting(stand: Stand) -> Stand {
     let target = &stand.targets[0];
@@ -134,7 +134,7 @@ fn preempting(stand: Stand) -> Stand {
     stand
 }
 
-#[library_benchmark(config = limit(200))]
+#[library_benchmark(config = limit(193))]
 #[bench::handle(idle())]
 fn first_wake(stand: Stand) -> Stand {
     for target in &stand.targets {
@@ -143,7 +143,7 @@ fn first_wake(stand: Stand) -> Stand {
     stand
 }
 
-#[library_benchmark(config = limit(4_750))]
+#[library_benchmark(config = limit(3_950))]
 #[bench::handle(warm())]
 fn fire(mut stand: Stand) -> Stand {
     for _ in 0..OPERATIONS {

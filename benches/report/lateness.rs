@@ -2,7 +2,7 @@
 
 use crate::Progress;
 use hdrhistogram::Histogram;
-use reveille::{Builder, Reveille, Run, Target, Wake};
+use reveille::{Builder, Precision, Reveille, Run, Target, Wake};
 use reveille_benches::peers::{Fired, PEERS, Peer};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -99,9 +99,12 @@ impl Plan {
 }
 
 fn waits(runtime: &Arc<Runtime>) -> Vec<(&'static str, Wait)> {
+    let precise = Precision::new();
+    let precise = precise.timer_slack(Duration::from_nanos(1)).spin(Duration::from_micros(100));
     let mut all: Vec<(&'static str, Wait)> = vec![
-        ("reveille", driven(false, runtime)),
-        ("reveille_tokio", driven(true, runtime)),
+        ("reveille", driven(Some(Precision::new()), runtime)),
+        ("reveille_precise", driven(Some(precise), runtime)),
+        ("reveille_tokio", driven(None, runtime)),
         (
             "bare_park_timeout",
             Box::new(|due| {
@@ -149,16 +152,16 @@ fn waits(runtime: &Arc<Runtime>) -> Vec<(&'static str, Wait)> {
     all
 }
 
-/// Ours, with its own thread or on tokio.
-fn driven(on_tokio: bool, runtime: &Arc<Runtime>) -> Wait {
+/// Ours, with its own thread or, without one, on tokio.
+fn driven(thread: Option<Precision>, runtime: &Arc<Runtime>) -> Wait {
     let hub: Reveille<u32> = Builder::new().build().expect("the default policy holds");
     let (tell, ran) = crossbeam_channel::unbounded();
     let tells = move |_: &Run<u32>| {
         let _ = tell.send(Instant::now());
     };
     hub.install(tells).expect("it has not stopped").keep();
-    let driver = (!on_tokio).then(|| hub.drive().expect("it has no driver"));
-    if on_tokio {
+    let driver = thread.map(|it| hub.drive_with(it).expect("it has no driver"));
+    if driver.is_none() {
         drop(runtime.spawn(reveille_tokio::drive(&hub).expect("it has no driver")));
     }
     let target: Target<u32> = hub.target(0).expect("there is room");

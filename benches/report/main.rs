@@ -8,6 +8,7 @@
 mod beats;
 mod lateness;
 mod machine;
+mod memory;
 mod page;
 mod plots;
 mod works;
@@ -30,12 +31,15 @@ struct Options {
     /// Processes that measure, one after the other.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     processes: u32,
-    /// Only the works, lateness or beats whose name contains this.
+    /// Only the works, lateness, beats or memory whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
     /// Where the page and its plots go.
     #[arg(long, default_value = "target/bench-report")]
     out: PathBuf,
+    /// Prints how many bytes a waiting target of this peer takes: what each process is told that measures one.
+    #[arg(long, hide = true)]
+    resident: Option<String>,
     /// Measures once, and writes the figures here: what each process is told.
     #[arg(long, hide = true)]
     figures: Option<PathBuf>,
@@ -47,6 +51,7 @@ pub(crate) struct Figures {
     pub(crate) works: Vec<works::Work>,
     pub(crate) lateness: Vec<lateness::Setting>,
     pub(crate) beats: Vec<beats::Crowd>,
+    pub(crate) memory: Vec<memory::Case>,
 }
 
 /// What is being done, for whoever watches; plain lines where nobody does.
@@ -78,9 +83,10 @@ impl Progress {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let done = match &options.figures {
-        Some(file) => measure(&options, file),
-        None => report(&options),
+    let done = match (&options.resident, &options.figures) {
+        (Some(peer), _) => memory::resident(peer),
+        (None, Some(file)) => measure(&options, file),
+        (None, None) => report(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -96,7 +102,8 @@ fn measure(options: &Options, file: &Path) -> Result<(), Box<dyn Error>> {
     let wanted = |name: &str| name.contains(&options.only);
     let (works, settings, crowds) =
         (works::wanted(wanted), lateness::wanted(wanted), beats::wanted(wanted));
-    let steps = works.len() + settings.len() + crowds.len();
+    let memory = wanted(memory::NAME);
+    let steps = works.len() + settings.len() + crowds.len() + usize::from(memory);
     if steps == 0 {
         return Err(format!("nothing has `{}` in its name", options.only).into());
     }
@@ -115,6 +122,10 @@ fn measure(options: &Options, file: &Path) -> Result<(), Box<dyn Error>> {
     for crowd in crowds {
         progress.doing(&crowd.name());
         figures.beats.push(crowd.measure(&progress));
+        progress.done();
+    }
+    if memory {
+        figures.memory = memory::measure(&progress)?;
         progress.done();
     }
     Ok(std::fs::write(file, serde_json::to_vec(&figures)?)?)
@@ -157,6 +168,7 @@ fn merged(all: Vec<Figures>) -> Figures {
     works::merge(&mut first.works, others.iter().map(|figures| &figures.works));
     lateness::merge(&mut first.lateness, others.iter().map(|figures| &figures.lateness));
     beats::merge(&mut first.beats, others.iter().map(|figures| &figures.beats));
+    memory::merge(&mut first.memory, others.iter().map(|figures| &figures.memory));
     first
 }
 

@@ -1,9 +1,9 @@
 //! The page, and the same as text.
 
-use crate::Figures;
 use crate::machine::Machine;
 use crate::plots::Plot;
 use crate::works::Work;
+use crate::{Figures, memory};
 use maud::{DOCTYPE, PreEscaped, html};
 use std::fmt::Write;
 
@@ -87,6 +87,14 @@ pub(crate) fn html(figures: &Figures, machine: &Machine, plots: &[Plot]) -> Stri
                         } }
                     }
                 }
+                @if !figures.memory.is_empty() {
+                    h2 { (memory::NAME) }
+                    p { "So many bytes a process grows for each of " (memory::TARGETS) " targets that wait; at the most, that is, and with all that the peer has beside them." }
+                    table {
+                        tr { th { "peer" } th.n { "bytes a target" } }
+                        @for case in &figures.memory { tr { td { (case.name) } td.n { (format!("{:.0}", case.bytes)) } } }
+                    }
+                }
             }
         }
     };
@@ -131,6 +139,12 @@ pub(crate) fn text(figures: &Figures) -> String {
             let _ = write!(text, "  {:<22}{:>8.0}{:>10.0}", case.name, case.cpu, case.latest);
             let behind = format!("   {:.0} % of those due", case.kept_up * 100.0);
             let _ = writeln!(text, "{}", if case.kept_up < 0.98 { behind } else { String::new() });
+        }
+    }
+    if !figures.memory.is_empty() {
+        let _ = writeln!(text, "\n{}, bytes: of {} that wait", memory::NAME, memory::TARGETS);
+        for case in &figures.memory {
+            let _ = writeln!(text, "  {:<22}{:>8.0}", case.name, case.bytes);
         }
     }
     text

@@ -33,7 +33,8 @@ pub enum Place {
     Ledger,
     /// A run passed its limit; the snapshot says whose. No panic.
     RunLimit,
-    /// A worker thread could not be started. Its run was aborted and is tried again.
+    /// A worker thread could not be started: its run was aborted and is tried again. Or the driver's timer slack
+    /// could not be set.
     Spawn,
     /// A re-check found a target that had been forgotten: a defect of this library, made up for. No
     /// panic.

@@ -1,5 +1,6 @@
 use crate::clock::{Clock, MonotonicClock};
 use crate::counters::Counters;
+use crate::driver::precision::Precision;
 use crate::driver::thread::{DriveError, Driver};
 use crate::engine::{AlreadyDriven, Engine};
 use crate::fault::{Fault, Observer};
@@ -353,7 +354,15 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
     /// # Errors
     /// If the hub has a driver, its policy needs another one, or no thread could be started.
     pub fn drive(&self) -> Result<Driver, DriveError> {
-        Driver::start(&self.shared)
+        self.drive_with(Precision::new())
+    }
+
+    /// The same, for who needs microseconds.
+    ///
+    /// # Errors
+    /// As [`drive`](Self::drive).
+    pub fn drive_with(&self, precision: Precision) -> Result<Driver, DriveError> {
+        Driver::start(&self.shared, precision)
     }
 
     /// The engine, for a driver of one's own, or for tests on virtual time.

@@ -133,6 +133,7 @@ pub use asynchronous::{AsyncHandler, SharedRun, StartedAsync};
 pub use cadence::{Cadence, ZeroPeriod};
 pub use clock::{Clock, ManualClock, MonotonicClock};
 pub use counters::Counters;
+pub use driver::precision::Precision;
 pub use driver::thread::{DriveError, Driver};
 pub use engine::{AlreadyDriven, Engine};
 pub use fault::{Fault, Place};

@@ -53,6 +53,26 @@ impl Stand {
     }
 }
 
+/// P8: a cadence that is set just before a run ends is heard in the turn that collects it, whether a wake
+/// waits behind the run or not, and whether the run gives its own back or not.
+#[test]
+fn a_cadence_set_while_a_run_ends_is_heard() {
+    for (waits, is_busy) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut stand = Stand::new();
+        let target = stand.hub.target("main").unwrap();
+        target.wake(Wake::now());
+        let run = stand.turn_at(0).unwrap();
+        if waits {
+            target.wake(Wake::within(ms(90)));
+        }
+        target.beat(Cadence::every(ms(50)).unwrap()).unwrap();
+        run.finish(if is_busy { Outcome::busy() } else { Outcome::ran() });
+        assert!(stand.turn_at(1).is_none());
+        let next_beat = stand.hub.snapshot().targets[0].next_beat;
+        assert_eq!(next_beat, Some(Tick::NOW + ms(50)), "{waits} {is_busy}");
+    }
+}
+
 /// P12: a snapshot says how often each target ran, and for how many beats beyond their own those runs stood.
 #[test]
 fn a_snapshot_counts_runs_and_missed_beats() {

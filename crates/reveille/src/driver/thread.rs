@@ -1,5 +1,7 @@
+use super::precision::Precision;
 use super::workers::Workers;
 use crate::engine::{AlreadyDriven, Engine};
+use crate::fault::Place;
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::policy::{OnOverrun, OnReplace};
@@ -68,6 +70,7 @@ impl Ring for Unpark {
 impl Driver {
     pub(crate) fn start<K: Key, R: Reasons, P: Merge>(
         shared: &Arc<Shared<K, R, P>>,
+        precision: Precision,
     ) -> Result<Self, DriveError> {
         let cancels = shared.policy.on_overrun == OnOverrun::Cancel;
         if cancels || shared.policy.on_replace == OnReplace::Cancel {
@@ -78,7 +81,7 @@ impl Driver {
         let (shared, leaving) = (Arc::clone(shared), Arc::clone(&leave));
         let thread = thread::Builder::new()
             .name("reveille-driver".into())
-            .spawn(move || drive(engine, &shared, &leaving))
+            .spawn(move || drive(engine, &shared, precision, &leaving))
             .map_err(DriveError::Spawn)?;
         Ok(Self { thread: Some(thread), leave })
     }
@@ -121,9 +124,13 @@ impl fmt::Debug for Driver {
 fn drive<K: Key, R: Reasons, P: Merge>(
     mut engine: Engine<K, R, P>,
     shared: &Arc<Shared<K, R, P>>,
+    precision: Precision,
     leave: &AtomicBool,
 ) {
     engine.set_ring(Unpark(thread::current()));
+    if let Err(error) = precision.set_timer_slack() {
+        shared.fault(Place::Spawn, format!("the timer slack could not be set: {error}"));
+    }
     let workers = Workers::new(shared);
     // Acquire: who told us to leave sees the engine in its seat when we are joined.
     while !leave.load(Ordering::Acquire) {
@@ -138,11 +145,14 @@ fn drive<K: Key, R: Reasons, P: Merge>(
         if turned.is_none() || engine.is_finished() {
             return;
         }
-        let until = engine.arm().min(now + shared.policy.max_sleep);
+        let (armed, latest) = (engine.arm(), now + shared.policy.max_sleep);
+        let until = armed.min(latest);
         if until > now && engine.doze(until) {
-            if !leave.load(Ordering::Acquire) {
-                // Early is allowed, late never: rings and spurious returns make a turn.
-                thread::park_timeout(until.since(engine.now()));
+            // Rings and spurious returns make a turn. Who rings has asked for something sooner.
+            let stays = || !leave.load(Ordering::Acquire);
+            if stays() {
+                let goes_on = || stays() && shared.deadline.peek() >= until;
+                precision.sleep(&engine, until, armed <= latest, goes_on);
             }
             engine.rise();
         }

@@ -57,7 +57,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let entry = record.entry();
         let run = record.detail.as_mut().and_then(|detail| detail.run.take());
         let Some(run) = run else { return false };
-        self.leave_running(run.place);
+        self.leave_running(index, run.place);
         self.state.limits.set(entry, run.limit, Tick::NEVER);
         if !run.overran {
             self.state.active -= 1;
@@ -135,8 +135,11 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         looked_at
     }
 
-    /// The run at this place has ended, and the last one takes the place.
-    fn leave_running(&mut self, place: usize) {
+    /// The run of this target, at this place, has ended, and the last one takes the place.
+    fn leave_running(&mut self, index: u32, place: usize) {
+        if self.state.running.get(place) != Some(&index) {
+            return; // the engine panicked as it began, and the hub stopped for it
+        }
         self.state.running.swap_remove(place);
         let Some(&moved) = self.state.running.get(place) else { return };
         if let Some(run) = self.detail(moved).and_then(|detail| detail.run.as_mut()) {

@@ -1,0 +1,104 @@
+//! A driver that spins before what is due, or has its timers fire promptly, keeps what the other one keeps.
+
+#![allow(clippy::unwrap_used)] // a test that cannot be set up has failed
+
+use crossbeam_channel::unbounded;
+use reveille::{Builder, Clock, Precision, Reveille, Run, Tick, Wake};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+type Hub = Reveille<&'static str>;
+
+const LIMIT: Duration = Duration::from_secs(20);
+const FAR: Duration = Duration::from_secs(3_600);
+
+/// The process's clock, which counts how often it is asked.
+struct Counting(Instant, Arc<AtomicU64>);
+
+impl Clock for Counting {
+    fn now(&self) -> Tick {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Tick::from_micros(u64::try_from(self.0.elapsed().as_micros()).unwrap())
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+/// P5: while the driver spins before something far away, what is asked for sooner runs at once, and what
+/// stops it stops it.
+#[test]
+fn a_spinning_driver_hears() {
+    let (tell, told) = unbounded();
+    let hub: Hub = Builder::new().policy(|p| p.max_sleep = 2 * FAR).build().unwrap();
+    hub.install(move |run: &Run<&'static str>| tell.send(*run.key())).unwrap().keep();
+    let driver = hub.drive_with(Precision::new().spin(2 * FAR)).unwrap();
+    hub.wake("far", Wake::within(FAR));
+    for _ in 0..3 {
+        hub.wake("near", Wake::within(Duration::from_millis(5)));
+        assert_eq!(told.recv_timeout(LIMIT), Ok("near"));
+        hub.wake("now", Wake::now());
+        assert_eq!(told.recv_timeout(LIMIT), Ok("now"));
+    }
+    drop(driver); // returns, though it spins
+    let driver = hub.drive_with(Precision::new().spin(2 * FAR)).unwrap();
+    hub.stop().wait();
+    driver.join();
+    assert!(hub.counters().is_conserved());
+}
+
+/// P5: it is never early, and spins no longer than it was told, nor for a turn at which nothing is due.
+#[test]
+fn it_spins_at_the_end_alone() {
+    let reads = Arc::new(AtomicU64::new(0));
+    let (tell, told) = unbounded();
+    let hub: Hub = Builder::new()
+        .clock(Counting(Instant::now(), Arc::clone(&reads)))
+        .policy(|p| p.max_sleep = Duration::from_millis(50))
+        .build()
+        .unwrap();
+    let clock = hub.clone();
+    hub.install(move |_: &Run<&'static str>| tell.send(clock.now())).unwrap().keep();
+    let driver = hub.drive_with(Precision::new().spin(Duration::from_millis(2))).unwrap();
+    // Nothing is due for some turns of `max_sleep`.
+    std::thread::sleep(Duration::from_millis(200));
+    let idle = reads.load(Ordering::Relaxed);
+    assert!(idle < 200, "it has spun for nothing: {idle} looks at the clock");
+    let due = hub.now() + Duration::from_millis(20);
+    hub.wake("main", Wake::at(due));
+    let ran = told.recv_timeout(LIMIT).unwrap();
+    assert!(ran >= due, "early: {ran:?} for {due:?}");
+    // In two milliseconds it looks some 10,000 times; a loaded machine may take most of them away.
+    let looks = reads.load(Ordering::Relaxed) - idle;
+    assert!(looks > 20, "it has not spun: {looks} looks at the clock");
+    hub.stop();
+    driver.join();
+}
+
+/// The thread of the driver has the timer slack that was asked for.
+#[cfg(target_os = "linux")]
+#[test]
+fn its_thread_has_the_timer_slack() {
+    let slack = |nanos| {
+        let hub: Hub = Builder::new().build().unwrap();
+        let (tell, told) = unbounded();
+        hub.install(move |_: &Run<&'static str>| {
+            // A worker has what the driver had when it started it.
+            let own = rustix::thread::gettid().as_raw_nonzero();
+            tell.send(std::fs::read_to_string(format!("/proc/{own}/timerslack_ns")))
+        })
+        .unwrap()
+        .keep();
+        let precision = Precision::new().timer_slack(Duration::from_nanos(nanos));
+        let driver = hub.drive_with(precision).unwrap();
+        hub.wake("main", Wake::now());
+        let told = told.recv_timeout(LIMIT).unwrap().unwrap();
+        hub.stop();
+        driver.join();
+        told.trim().to_owned()
+    };
+    assert_eq!(slack(7_000), "7000");
+    assert_eq!(slack(0), "1", "nothing at all would mean the default");
+}
