@@ -92,14 +92,20 @@ pub fn sheets(
     Ok(open.into_iter().map(|draft| draft.written(faults, &sources)).collect())
 }
 
-/// Where the text stands, or how often if not once.
+/// Where the text stands, or how often if not once. Where it is the rest of a name or of a call, it is not
+/// counted: a switch cannot stand there.
 pub fn place(source: &str, anchor: &str) -> Result<Range<usize>, usize> {
-    match source.matches(anchor).count() {
-        1 => {}
-        found => return Err(found),
+    let in_name = |c: char| c.is_alphanumeric() || c == '_';
+    let is_rest = |at: usize| {
+        let before = source[..at].chars().next_back();
+        before == Some('.') || before.is_some_and(in_name) && anchor.starts_with(in_name)
+    };
+    let found: Vec<usize> =
+        source.match_indices(anchor).map(|(at, _)| at).filter(|&at| !is_rest(at)).collect();
+    match found[..] {
+        [start] => Ok(start..start + anchor.len()),
+        _ => Err(found.len()),
     }
-    let start = source.find(anchor).unwrap_or_default();
-    Ok(start..start + anchor.len())
 }
 
 /// A stretch of a source file.

@@ -112,10 +112,13 @@ fn what_overlaps_stands_in_copies_of_its_own() {
 
 #[test]
 fn an_anchor_that_is_not_there_once_is_told() {
-    let faults = [fault("p", "a", "b"), fault("q", "z", "b")];
-    let wrong = seed::sheets(&faults, |_| Ok("a a".to_owned())).unwrap_err();
-    assert_eq!(wrong.len(), 2);
-    assert!(wrong[0].contains("2 times") && wrong[1].contains("0 times"), "{wrong:?}");
+    let faults = [("p", "a"), ("q", "z"), ("r", "c()"), ("s", "d()")];
+    let faults = faults.map(|(name, anchor)| fault(name, anchor, "e"));
+    // The rest of a call, or of a name, is not there for a switch.
+    let wrong = seed::sheets(&faults, |_| Ok("a; a; b.c(); bd();".to_owned())).unwrap_err();
+    assert_eq!(wrong.len(), 4);
+    assert!(wrong[0].contains("2 times"), "{wrong:?}");
+    assert!(wrong[1..].iter().all(|wrong| wrong.contains("0 times")), "{wrong:?}");
 }
 
 #[test]
