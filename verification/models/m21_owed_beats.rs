@@ -114,9 +114,9 @@ fn owed(close: fn(&Hub, &Target)) {
 }
 
 /// The same, where the target gets what its beats are owed in while it is closed, and the closer
-/// may not see that yet: there is nothing in `owed` to order by, and only the fences are left.
+/// may not see that yet: there is nothing in `owed` to order by, only the word.
 ///
-/// Fails without either fence, of `close` and of `discard_owed_if_closed`.
+/// Fails on: `owed-added-behind-a-close`.
 fn unseen(close: fn(&Hub, &Target)) {
     let hub = hub(|policy| policy.missed = Missed::Burst);
     let mut engine = engine(&hub);
@@ -127,8 +127,7 @@ fn unseen(close: fn(&Hub, &Target)) {
         move || close(&hub, &target)
     });
     let _ = target.beat(every(PERIOD));
-    engine.turn(at(1));
-    engine.turn(at(3 * PERIOD));
+    engine.turn(at(3 * PERIOD)); // it hears of the cadence, and makes up for three beats
     join(closer);
     all_counted_once(&hub, &mut engine);
 }

@@ -174,8 +174,17 @@ fn prepare(verify: &Path, progress: Progress<'_>) -> Result<PathBuf, String> {
         let root = tools.to_string_lossy();
         let build = verify.join("fuzz").join("tool");
         let build = build.to_string_lossy();
-        let install =
-            ["install", "cargo-fuzz", "--locked", "--root", &root, "--target-dir", &build];
+        // It only calls cargo: to optimise it takes longer than it ever would save.
+        let install = [
+            "install",
+            "--debug",
+            "cargo-fuzz",
+            "--locked",
+            "--root",
+            &root,
+            "--target-dir",
+            &build,
+        ];
         ended_well("cargo install cargo-fuzz", call(Path::new(&cargo()), &install, BUILD)?)?;
     }
     progress(0, TARGETS.len() as u64, "building the fuzz targets");
