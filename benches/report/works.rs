@@ -171,8 +171,13 @@ fn case_of(name: &str, slices: &[(f64, bool)], first: &[(f64, bool)]) -> Case {
     let all = !enough(slices) || !enough(first);
     let mut times: Vec<f64> =
         slices.iter().filter(|slice| all || slice.1).map(|slice| slice.0).collect();
-    let pairs = slices.iter().zip(first).filter(|(mine, ours)| all || mine.1 && ours.1);
-    let ratio = median(pairs.map(|(mine, ours)| mine.0 / ours.0).collect());
+    let ratios = |all: bool| -> Vec<f64> {
+        let pairs = slices.iter().zip(first).filter(|(mine, ours)| all || mine.1 && ours.1);
+        pairs.map(|(mine, ours)| mine.0 / ours.0).collect()
+    };
+    // Each may have been left alone in rounds in which the other was not.
+    let alone = ratios(all);
+    let ratio = median(if alone.is_empty() { ratios(true) } else { alone });
     Case {
         name: name.to_owned(),
         quartiles: [quantile(&mut times, 0.25), quantile(&mut times, 0.75)],
