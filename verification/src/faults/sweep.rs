@@ -4,9 +4,6 @@
 //! be, or stands where no model looks, or where the checker is blind: `allowed.toml` says which, by
 //! place and change. A survivor that is not in it is a failure, and so is an entry that no longer
 //! survives. An ordering that no model passes survives as `unreached`.
-//!
-//! Models are searched at two preemptions, and at one where the change is allowed to survive; with `--exhaustive`
-//! in full.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,11 +44,8 @@ pub fn allowed() -> Result<Vec<Allowed>, String> {
     Ok(list.allowed)
 }
 
-/// At how many preemptions models are searched by default: most of what they find, they find there.
+/// By how many preemptions models are searched by default: most of what they find, they find there.
 const PREEMPTIONS: &str = "2";
-
-/// The same for what is allowed to survive, for which every model that passes it must run.
-const PREEMPTIONS_ALLOWED: &str = "1";
 
 /// Longest that one model runs with one weakened ordering.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -91,8 +85,6 @@ struct Weakened<'a> {
     to: &'static str,
     /// The models that pass it, cheapest first.
     models: &'a [String],
-    /// Where it may survive.
-    allowed: Option<&'a Allowed>,
 }
 
 /// Weakens each ordering in turn, and says what came of it: by models at few preemptions, or
@@ -116,10 +108,7 @@ pub fn run(exhaustive: bool, step: &(dyn Fn(Step<'_>) + Sync)) -> Result<Vec<Ver
             None => done.push(verdict(site, "unreached", Vec::new(), &allowed)),
             Some(models) => {
                 let steps = site.weaker().iter();
-                weakened.extend(steps.map(|to| {
-                    let allowed = entry(&allowed, site, to);
-                    Weakened { site, to, models: models.as_slice(), allowed }
-                }));
+                weakened.extend(steps.map(|to| Weakened { site, to, models: models.as_slice() }));
             }
         }
     }
@@ -179,8 +168,7 @@ impl Weakened<'_> {
         let change = format!("{file}:{line} {role}={}", self.to);
         let mut environment = vec![("RUST_BACKTRACE", "0"), ("REVEILLE_WEAKEN", change.as_str())];
         if !exhaustive {
-            let few = self.allowed.map_or(PREEMPTIONS, |_| PREEMPTIONS_ALLOWED);
-            environment.push(("LOOM_MAX_PREEMPTIONS", few));
+            environment.push(("LOOM_MAX_PREEMPTIONS", PREEMPTIONS));
         }
         let mut seconds = 0.0;
         for model in self.models {
@@ -206,14 +194,10 @@ fn name(site: &Site, to: &str) -> String {
     format!("{site} {} to {to}", site.order)
 }
 
-/// What allows this one to survive, if anything does.
-fn entry<'a>(allowed: &'a [Allowed], site: &Site, to: &str) -> Option<&'a Allowed> {
-    allowed.iter().find(|entry| entry.is_for(site) && entry.to.iter().any(|step| step == to))
-}
-
 fn verdict(site: &Site, to: &str, found: Vec<Found>, allowed: &[Allowed]) -> Verdict {
     let killed = found.iter().any(|found| found.said.is_some());
-    let entry = entry(allowed, site, to);
+    let entry =
+        allowed.iter().find(|entry| entry.is_for(site) && entry.to.iter().any(|step| step == to));
     let failure = match (killed, entry) {
         (false, None) => Some(format!("SURVIVED {}", tried(&found))),
         (true, Some(_)) => Some("killed, but stands in the list of the allowed".to_owned()),
