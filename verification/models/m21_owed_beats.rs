@@ -127,7 +127,8 @@ fn unseen(close: fn(&Hub, &Target)) {
         move || close(&hub, &target)
     });
     let _ = target.beat(every(PERIOD));
-    engine.turn(at(3 * PERIOD)); // it hears of the cadence, and makes up for three beats
+    engine.turn(at(1));
+    engine.turn(at(3 * PERIOD));
     join(closer);
     all_counted_once(&hub, &mut engine);
 }

@@ -91,8 +91,8 @@ impl Service {
             .clock(clock.clone())
             .policy(|policy| {
                 policy.max_active = std::num::NonZeroUsize::MAX;
-                // Each looks at all targets; 14,600 of them in ten years.
-                policy.recheck = Duration::from_secs(6 * 3_600);
+                // Each looks at all targets; 88,000 of them in ten years.
+                policy.recheck = Duration::from_secs(3_600);
             })
             .build()
             .map_err(|error| error.to_string())?;
