@@ -387,3 +387,18 @@ fn reloads() -> Vec<Slices> {
         }),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A ratio is of rounds that left both alone, and of all where there is none: a figure, in any case.
+    #[test]
+    fn a_ratio_is_a_number() {
+        let ours = [(1.0, true), (1.0, true), (1.0, false)];
+        let theirs = [(2.0, true), (9.0, false), (9.0, true)];
+        assert_eq!(case_of("peer", &theirs, &ours).ratio, 2.0);
+        let apart = [(3.0, false), (3.0, false), (3.0, true)];
+        assert_eq!(case_of("peer", &apart, &ours).ratio, 3.0);
+    }
+}
