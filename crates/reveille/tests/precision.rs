@@ -42,14 +42,22 @@ fn a_spinning_driver_hears() {
         hub.wake("now", Wake::now());
         assert_eq!(told.recv_timeout(LIMIT), Ok("now"));
     }
-    drop(driver); // returns, though it spins
+    // It spins again, with nothing to hear of but that it is to leave.
+    std::thread::sleep(Duration::from_millis(50));
+    let (tell, told) = unbounded();
+    let leaves = std::thread::spawn(move || {
+        drop(driver);
+        tell.send(())
+    });
+    assert_eq!(told.recv_timeout(LIMIT), Ok(()), "it spins on");
+    leaves.join().unwrap().unwrap();
     let driver = hub.drive_with(Precision::new().spin(2 * FAR)).unwrap();
     hub.stop().wait();
     driver.join();
     assert!(hub.counters().is_conserved());
 }
 
-/// P5: it is never early, and spins no longer than it was told, nor for a turn at which nothing is due.
+/// P5, P11: it is never early, and spins at the end, without turns; not before a turn at which nothing is due.
 #[test]
 fn it_spins_at_the_end_alone() {
     let reads = Arc::new(AtomicU64::new(0));
@@ -66,13 +74,15 @@ fn it_spins_at_the_end_alone() {
     std::thread::sleep(Duration::from_millis(200));
     let idle = reads.load(Ordering::Relaxed);
     assert!(idle < 200, "it has spun for nothing: {idle} looks at the clock");
-    let due = hub.now() + Duration::from_millis(20);
+    let (due, turns) = (hub.now() + Duration::from_millis(20), hub.counters().turns);
     hub.wake("main", Wake::at(due));
     let ran = told.recv_timeout(LIMIT).unwrap();
     assert!(ran >= due, "early: {ran:?} for {due:?}");
     // In two milliseconds it looks some 10,000 times; a loaded machine may take most of them away.
     let looks = reads.load(Ordering::Relaxed) - idle;
     assert!(looks > 20, "it has not spun: {looks} looks at the clock");
+    let turns = hub.counters().turns - turns;
+    assert!(turns < 20, "it has not spun but turned (P11): {turns} turns");
     hub.stop();
     driver.join();
 }
