@@ -40,7 +40,7 @@ impl Precision {
 
     /// Has the driver awake so long before each instant at which something is due, looking at the clock: so it
     /// need not be woken then. A core is busy for that long each time; 50 µs hide what most systems need.
-    /// What is asked for meanwhile, a stop included, is served at once.
+    /// What is asked for meanwhile, a stop included, is served at once (P5).
     pub const fn spin(mut self, last: Duration) -> Self {
         self.spin = last;
         self
@@ -48,7 +48,8 @@ impl Precision {
 
     /// Lets the system wake the driver's thread at most so much late in order to spare it wake-ups: whole
     /// nanoseconds, at least one. Linux and Android only; elsewhere it changes nothing. Workers inherit it
-    /// from the driver. See `PR_SET_TIMERSLACK` in prctl(2).
+    /// from the driver. A system that refuses it is reported ([`Place::Spawn`](crate::Place::Spawn)), and the
+    /// driver goes on. See `PR_SET_TIMERSLACK` in prctl(2).
     pub const fn timer_slack(mut self, slack: Duration) -> Self {
         self.timer_slack = Some(slack);
         self
