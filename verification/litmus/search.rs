@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Metadata, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 /// Branch points of one execution; loom's own default of 1,000 is too few for our loops.
@@ -89,14 +89,15 @@ where
 
     let completed = Arc::new(AtomicBool::new(false));
     let watch = Watch { completed: Arc::clone(&completed), progress: limits.progress };
-    let watch = watch.with_filter(filter_fn(|metadata: &Metadata<'_>| {
-        metadata.is_event() && metadata.target() == "loom::model"
-    }));
-    let log = set("LOOM_LOG").then(|| {
+    let heard = filter_fn(is_of_the_search).with_max_level_hint(LevelFilter::INFO);
+    let subscriber: Dispatch = if set("LOOM_LOG") {
         let wanted = EnvFilter::from_env("LOOM_LOG");
-        tracing_subscriber::fmt::layer().without_time().with_filter(wanted)
-    });
-    let subscriber = tracing_subscriber::registry().with(watch).with(log);
+        let log = tracing_subscriber::fmt::layer().without_time().with_filter(wanted);
+        tracing_subscriber::registry().with(watch.with_filter(heard)).with(log).into()
+    } else {
+        // A filter for all: what nobody hears costs loom nothing, and it says much at each step.
+        tracing_subscriber::registry().with(watch).with(heard).into()
+    };
 
     let begun = Arc::new(AtomicU64::new(0));
     let model = {
@@ -107,7 +108,7 @@ where
         }
     };
     let start = Instant::now();
-    let result = tracing::subscriber::with_default(subscriber, || {
+    let result = tracing::dispatcher::with_default(&subscriber, || {
         catch_unwind(AssertUnwindSafe(|| builder.check(model)))
     });
     Searched {
@@ -117,6 +118,11 @@ where
         seconds: start.elapsed().as_secs_f64(),
         failure: result.err().map(|payload| message(&*payload)),
     }
+}
+
+/// Whether loom says this about its search, not about one execution.
+fn is_of_the_search(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event() && metadata.target() == "loom::model"
 }
 
 /// What a panic said.

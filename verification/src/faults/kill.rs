@@ -71,8 +71,11 @@ pub enum Step<'a> {
     Ends(&'a Verdict),
 }
 
-/// Longest that one check takes.
+/// Longest that one model takes.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Longest that random schedules take, which need seconds where nothing is wrong.
+const SEARCH_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Longest that a check takes which needs milliseconds where nothing is wrong.
 const SHORT_PATIENCE: Duration = Duration::from_secs(20);
@@ -304,7 +307,7 @@ impl Bench {
             }
             Check::Search(cases) => {
                 let arguments = ["search".to_owned(), "--cases".to_owned(), cases.to_string()];
-                let ran = lab.run(executable, &arguments, &environment, PATIENCE);
+                let ran = lab.run(executable, &arguments, &environment, SEARCH_PATIENCE);
                 CheckRun::of_program(ran, &["# ", "panicked"])
             }
             Check::Unit { test, .. } | Check::Test { test, .. } => {

@@ -80,7 +80,12 @@ pub(super) fn for_lab(manifest: &str, name: &str, loom: Option<&Path>) -> Result
     let mut profile: Table = PROFILE.parse().map_err(unreadable)?;
     let packages = table(&mut profile, "package")?;
     for hot in HOT {
-        table(packages, hot)?.insert("opt-level".to_owned(), Value::from(3));
+        let hot = table(packages, hot)?;
+        hot.insert("opt-level".to_owned(), Value::from(3));
+        hot.insert("codegen-units".to_owned(), Value::from(1));
+        // loom's patched source lies at a path: cargo would build it in parts that inline nothing of
+        // each other, and a search would take twice as long.
+        hot.insert("incremental".to_owned(), Value::from(false));
     }
     table(&mut root, "profile")?.insert(PROFILE_NAME.to_owned(), Value::Table(profile));
     if let Some(folder) = loom {

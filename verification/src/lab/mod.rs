@@ -216,7 +216,7 @@ impl Lab {
             .arg(&self.target)
             .current_dir(&self.root)
             .env("CARGO_ENCODED_RUSTFLAGS", self.rust_flags())
-            .env("CARGO_INCREMENTAL", "1")
+            .env_remove("CARGO_INCREMENTAL")
             .envs(self.environment())
             .output()
             .map_err(|error| LabError::io(&self.root, error))?;
