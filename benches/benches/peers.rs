@@ -9,73 +9,45 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use reveille_benches::peers::PEERS;
-use reveille_benches::stand::{HOUR, Stand};
+use reveille_benches::stand::{HOUR, Stand, Work};
 use std::time::Duration;
 
 /// Targets that are woken.
 const TARGETS: u32 = 1_000;
 
-fn each(
-    criterion: &mut Criterion,
-    name: &str,
-    producers: u64,
-    prepare: impl Fn(&Stand),
-    due: impl Fn(&Stand, u64, u64) -> (u32, u64) + Sync,
-) {
+fn each(criterion: &mut Criterion, name: &str, producers: u64, all_wait: bool, work: &Work) {
     let mut group = criterion.benchmark_group(format!("{name}/{producers}"));
     group.throughput(Throughput::Elements(producers));
     for &(peer, start) in PEERS {
         let stand = Stand::new(start, TARGETS);
-        prepare(&stand);
+        if all_wait {
+            stand.all_wait(HOUR);
+        }
         group.bench_function(BenchmarkId::from_parameter(peer), |b| {
-            b.iter_custom(|n| {
-                stand.time(producers, n, |producer, n| {
-                    let (target, at) = due(&stand, producer, n);
-                    stand.peer().wake(target, at);
-                })
-            });
+            b.iter_custom(|n| stand.time(producers, n, work));
         });
-        assert!(name == "mixed" || stand.fired() == 0, "{peer} fired early");
+        assert!(!all_wait || stand.fired() == 0, "{peer} fired early");
     }
-}
-
-fn all_wait(stand: &Stand) {
-    stand.all_wait(HOUR);
 }
 
 /// Each wake finds one that waits and serves it too.
 fn coalescing(criterion: &mut Criterion) {
     for producers in [1, 2] {
-        each(criterion, "coalescing", producers, all_wait, |_, producer, n| {
-            ((n * 7 + producer * 500) as u32 % TARGETS, HOUR + n % 1_000)
-        });
+        each(criterion, "coalescing", producers, true, &Work::coalescing(TARGETS));
     }
 }
 
 /// Each wake is due sooner than the one that waits; each producer has targets of its own.
 fn preempting(criterion: &mut Criterion) {
     for producers in [1, 2] {
-        each(criterion, "preempting", producers, all_wait, |_, producer, n| {
-            let own = u64::from(TARGETS) / 2;
-            // Sooner each time a target is met, and far from now.
-            ((n % own + producer * own) as u32, HOUR - 1 - n / own)
-        });
+        each(criterion, "preempting", producers, true, &Work::preempting(TARGETS));
     }
 }
 
 /// A random target, due in 1 to 50 ms; what is due fires.
 fn random(criterion: &mut Criterion) {
     for producers in [1, 2] {
-        each(
-            criterion,
-            "mixed",
-            producers,
-            |_| {},
-            |stand, producer, n| {
-                let from = stand.coarse_micros(producer, n);
-                (fastrand::u32(..TARGETS), from + fastrand::u64(1_000..50_000))
-            },
-        );
+        each(criterion, "mixed", producers, false, &Work::mixed(TARGETS));
     }
 }
 

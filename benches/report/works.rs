@@ -4,7 +4,7 @@ use crate::{median, quantile};
 use nix::sys::resource::{UsageWho, getrusage};
 use reveille::{Builder, Engine, Outcome, Reveille, Run, Target, Tick, Wake};
 use reveille_benches::peers::PEERS;
-use reveille_benches::stand::{HOUR, Stand};
+use reveille_benches::stand::{HOUR, Stand, Work as Asked};
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,27 +81,27 @@ const PLANS: [Plan; 13] = [
     Plan {
         name: "coalescing, 1,000 targets, 1 producer",
         about: "Each wake finds one that waits and serves it too.",
-        start: || stands(1_000, 1, Some(HOUR), coalescing),
+        start: || stands(1_000, 1, Some(HOUR), Asked::coalescing),
     },
     Plan {
         name: "coalescing, 1,000 targets, 2 producers",
         about: "The same from two threads, of the same targets.",
-        start: || stands(1_000, 2, Some(HOUR), coalescing),
+        start: || stands(1_000, 2, Some(HOUR), Asked::coalescing),
     },
     Plan {
         name: "coalescing with a delay, 1,000 targets, 1 producer",
         about: "Due so long from now: who needs a clock reads it.",
-        start: || stands(1_000, 1, Some(HOUR), relative),
+        start: || stands(1_000, 1, Some(HOUR), Asked::relative),
     },
     Plan {
         name: "preempting, 1,000 targets, 1 producer",
         about: "Each wake is due sooner than the one that waits.",
-        start: || stands(1_000, 1, Some(HOUR), preempting),
+        start: || stands(1_000, 1, Some(HOUR), Asked::preempting),
     },
     Plan {
         name: "preempting, 1,000 targets, 2 producers",
         about: "The same from two threads, each with targets of its own.",
-        start: || stands(1_000, 2, Some(HOUR), preempting),
+        start: || stands(1_000, 2, Some(HOUR), Asked::preempting),
     },
     Plan {
         name: "first wake of an idle target",
@@ -111,17 +111,17 @@ const PLANS: [Plan; 13] = [
     Plan {
         name: "mixed, 1,000 targets, 1 producer",
         about: "A random target, due in 1 to 50 ms; what is due fires.",
-        start: || stands(1_000, 1, None, mixed),
+        start: || stands(1_000, 1, None, Asked::mixed),
     },
     Plan {
         name: "mixed, 1,000 targets, 2 producers",
         about: "The same from two threads.",
-        start: || stands(1_000, 2, None, mixed),
+        start: || stands(1_000, 2, None, Asked::mixed),
     },
     Plan {
         name: "mixed, 100,000 targets, 1 producer",
         about: "The same over many targets.",
-        start: || stands(100_000, 1, None, mixed),
+        start: || stands(100_000, 1, None, Asked::mixed),
     },
     Plan {
         name: "reload storm",
@@ -223,21 +223,19 @@ pub(crate) fn merge<'a>(works: &mut [Work], others: impl Iterator<Item = &'a Vec
     }
 }
 
-/// What is done to a stand: by which producer, and how many it has made.
-type Deed = fn(&Stand, u32, u64, u64);
-
 /// All peers with so many targets, which wait until then.
-fn stands(targets: u32, producers: u64, wait: Option<u64>, deed: Deed) -> Vec<Slices> {
+fn stands(targets: u32, producers: u64, wait: Option<u64>, asked: fn(u32) -> Asked) -> Vec<Slices> {
+    let asked = Arc::new(asked(targets));
     let start = |&(name, start): &(&'static str, _)| {
         let stand = Stand::new(start, targets);
         if let Some(due) = wait {
             stand.all_wait(due);
         }
         let flush = stand.idle_flush();
+        let asked = Arc::clone(&asked);
         let run = move |operations| {
             let each = operations / producers + 1;
-            let deed = |producer, n| deed(&stand, targets, producer, n);
-            let mut took = Took::without(flush, stand.times(producers, each, deed));
+            let mut took = Took::without(flush, stand.times(producers, each, &asked));
             // An operation is one wake, by whichever producer.
             took.all = took.all.mul_f64(operations as f64 / (each * producers) as f64);
             took
@@ -245,27 +243,6 @@ fn stands(targets: u32, producers: u64, wait: Option<u64>, deed: Deed) -> Vec<Sl
         Slices { name, run: Box::new(run) }
     };
     PEERS.iter().map(start).collect()
-}
-
-fn coalescing(stand: &Stand, targets: u32, producer: u64, n: u64) {
-    let target = (n * 7 + producer * 500) % u64::from(targets);
-    stand.peer().wake(target as u32, HOUR + n % 1_000);
-}
-
-fn relative(stand: &Stand, targets: u32, producer: u64, n: u64) {
-    let target = (n * 7 + producer * 500) % u64::from(targets);
-    stand.peer().wake_within(target as u32, Duration::from_secs(7_200), stand.origin());
-}
-
-fn preempting(stand: &Stand, targets: u32, producer: u64, n: u64) {
-    let own = u64::from(targets) / 2;
-    // Sooner each time a target is met, and far from now.
-    stand.peer().wake((n % own + producer * own) as u32, HOUR - 1 - n / own);
-}
-
-fn mixed(stand: &Stand, targets: u32, producer: u64, n: u64) {
-    let from = stand.coarse_micros(producer, n);
-    stand.peer().wake(fastrand::u32(..targets), from + fastrand::u64(1_000..50_000));
 }
 
 /// A hub without a thread, with a handler that does nothing.
@@ -338,8 +315,10 @@ fn handler_load() -> Vec<Slices> {
 /// Idle targets in turn. When all wait, a new stand is made: that is not timed.
 fn first_wakes() -> Vec<Slices> {
     const TARGETS: u32 = 100_000;
+    let asked = Arc::new(Asked::first(TARGETS));
     let start = |&(name, start): &(&'static str, _)| {
         let mut fresh: Option<(Stand, Duration, u32)> = None;
+        let asked = Arc::clone(&asked);
         let run = move |operations: u64| {
             let operations = operations.min(u64::from(TARGETS)) as u32;
             let (stand, flush, used) = match fresh.take() {
@@ -350,11 +329,7 @@ fn first_wakes() -> Vec<Slices> {
                     (stand, flush, 0)
                 }
             };
-            let times = stand.times(1, 1, |_, _| {
-                for target in used..used + operations {
-                    stand.peer().wake(target, HOUR + u64::from(target));
-                }
-            });
+            let times = stand.times(1, u64::from(operations), &asked);
             fresh = Some((stand, flush, used + operations));
             Took::without(flush, times)
         };

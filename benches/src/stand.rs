@@ -1,6 +1,7 @@
 //! A peer with targets that wait, and producers that wake them: what is timed end to end.
 
-use crate::peers::{Fired, Peer, Start};
+use crate::peers::{Fired, Peer, Row, Start};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
@@ -18,8 +19,6 @@ pub struct Stand {
     others: Arc<AtomicU32>,
     /// Wakes of each producer so far.
     made: AtomicU64,
-    /// The clock of each producer, read each 64th time: it is not what is measured.
-    clocks: [AtomicU64; 2],
     origin: tokio::time::Instant,
     runtime: Runtime,
 }
@@ -46,8 +45,8 @@ impl Stand {
         let origin = tokio::time::Instant::now();
         let peer = start(targets + 1, origin, fired);
         drop(inside);
-        let (made, clocks) = (AtomicU64::new(0), Default::default());
-        let stand = Self { peer, targets, ended, others, made, clocks, origin, runtime };
+        let made = AtomicU64::new(0);
+        let stand = Self { peer, targets, ended, others, made, origin, runtime };
         stand.flush();
         stand
     }
@@ -92,22 +91,12 @@ impl Stand {
         u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// The same, as this producer read it last: each 64th time.
-    pub fn coarse_micros(&self, producer: u64, n: u64) -> u64 {
-        let clock = &self.clocks[producer as usize];
-        if n.is_multiple_of(64) {
-            clock.store(self.micros(), Ordering::Relaxed);
-        }
-        clock.load(Ordering::Relaxed)
-    }
-
-    /// So many wakes by each producer, end to end: until what was asked for last has fired. `wake` is told the
-    /// producer's number, and how many it has made.
+    /// So many wakes by each producer, end to end: until what was asked for last has fired.
     ///
     /// # Panics
     /// Where a producer does.
-    pub fn time(&self, producers: u64, wakes: u64, wake: impl Fn(u64, u64) + Sync) -> Duration {
-        self.times(producers, wakes, wake).1
+    pub fn time(&self, producers: u64, wakes: u64, work: &Work) -> Duration {
+        self.times(producers, wakes, work).1
     }
 
     /// How long a flush takes that has nothing to wait for: the median.
@@ -127,21 +116,14 @@ impl Stand {
     ///
     /// # Panics
     /// Where a producer does.
-    pub fn times(
-        &self,
-        producers: u64,
-        wakes: u64,
-        wake: impl Fn(u64, u64) + Sync,
-    ) -> (Duration, Duration) {
+    pub fn times(&self, producers: u64, wakes: u64, work: &Work) -> (Duration, Duration) {
         let made = self.made.fetch_add(wakes, Ordering::Relaxed);
         let barrier = Barrier::new(producers as usize);
         let produce = |producer| {
             let _inside = self.runtime.enter(); // as a delay queue's user is
             barrier.wait();
             let start = Instant::now();
-            for n in made..made + wakes {
-                wake(producer, n);
-            }
+            work.make(self, producer, made..made + wakes);
             start
         };
         let start = std::thread::scope(|scope| {
@@ -154,6 +136,71 @@ impl Stand {
         let produced = start.elapsed();
         self.flush();
         (produced, start.elapsed())
+    }
+}
+
+/// What producers ask for, again and again. It is made before: what is measured is neither a division nor a
+/// random number.
+pub struct Work {
+    /// The wakes of each producer.
+    pub wakes: [Vec<Row>; 2],
+    /// So many of them have one instant from which they count.
+    pub row: usize,
+    /// That instant, by how many rows came before.
+    pub from: fn(&Stand, u64) -> u64,
+    /// Each is due so long from now instead.
+    pub delay: Option<Duration>,
+}
+
+impl Work {
+    /// Each target finds a wake that serves this one too.
+    pub fn coalescing(targets: u32) -> Self {
+        let wake =
+            |producer: u32, n: u32| ((n * 7 + producer * 500) % targets, u64::from(n) % 1_000);
+        let wakes = [0, 1].map(|producer| (0..targets).map(|n| wake(producer, n)).collect());
+        Self { wakes, row: targets as usize, from: |_, _| HOUR, delay: None }
+    }
+
+    /// The same for a delay of two hours.
+    pub fn relative(targets: u32) -> Self {
+        Self { delay: Some(Duration::from_secs(7_200)), ..Self::coalescing(targets) }
+    }
+
+    /// Each producer has targets of its own, and each wake is due sooner than the one that waits: far from now.
+    pub fn preempting(targets: u32) -> Self {
+        let own = targets / 2;
+        let wakes = [0, own].map(|first| (first..first + own).map(|target| (target, 0)).collect());
+        Self { wakes, row: own as usize, from: |_, row| HOUR - 1 - row, delay: None }
+    }
+
+    /// A random target, due in 1 to 50 ms; what is due fires. The clock is read for each 64th.
+    pub fn mixed(targets: u32) -> Self {
+        let wake = |_| (fastrand::u32(..targets), fastrand::u64(1_000..50_000));
+        let wakes = [(); 2].map(|()| (0..targets.max(1 << 15) * 2).map(wake).collect());
+        Self { wakes, row: 64, from: |stand, _| stand.micros(), delay: None }
+    }
+
+    /// Each target in turn, each due far from now.
+    pub fn first(targets: u32) -> Self {
+        let wakes = [(0..targets).map(|target| (target, target.into())).collect(), Vec::new()];
+        Self { wakes, row: targets as usize, from: |_, _| HOUR, delay: None }
+    }
+
+    /// What this producer makes as the wakes of these numbers.
+    fn make(&self, stand: &Stand, producer: u64, numbers: Range<u64>) {
+        let all = &self.wakes[producer as usize];
+        let Range { start: mut made, end } = numbers;
+        while made < end {
+            let place = (made % all.len() as u64) as usize;
+            let left = self.row - place % self.row;
+            let row = &all[place..all.len().min(place + left)];
+            let row = &row[..row.len().min((end - made) as usize)];
+            match self.delay {
+                Some(delay) => stand.peer.wake_row_within(row, delay, stand.origin),
+                None => stand.peer.wake_row(row, (self.from)(stand, made / self.row as u64)),
+            }
+            made += row.len() as u64;
+        }
     }
 }
 

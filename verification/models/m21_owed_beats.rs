@@ -65,13 +65,12 @@ pub const MODELS: &[Model] = &[
         extent: Extent::All,
         body: || served(Step::Ends, |target| assert!(target.remove(), "the first removal")),
     },
-    // Without a bound this takes some ten minutes.
     Model {
         name: "m21-ended-beat-cancel",
         promises: &["P8", "P12"],
         law: "Owed beats, one of them run as they are cancelled, are each counted once.",
         threads: 2,
-        extent: Extent::Preemptions(4),
+        extent: Extent::All,
         body: || served(Step::Ends, |target| _ = target.cancel()),
     },
     Model {
