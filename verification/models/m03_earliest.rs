@@ -28,7 +28,7 @@ pub const MODELS: &[Model] = &[
             };
             let requesters = [ask("early", EARLY), ask("late", LATE)];
             let taken = slot.take();
-            requesters.into_iter().for_each(join);
+            requesters.into_iter().for_each(|thread| _ = join(thread));
             let left = slot.take();
             let (early, late) = (Tick::from_micros(EARLY), Tick::from_micros(LATE));
             assert_eq!(taken.min(left), early, "P5: took {taken:?}, left {left:?}");

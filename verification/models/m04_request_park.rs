@@ -25,8 +25,8 @@ fn request_for_now_is_served(parts: &Arc<Parts>) {
 
 pub const MODELS: &[Model] = &[
     // The driver has nothing to do and sleeps for good; a request for now comes.
-    // Seen to fail on: no fence in the bell, on either side; a doze that stores after its
-    // fence; a bell that looks before its fence.
+    // Seen to fail on: a slot that is confirmed by a load, or before the driver says that it sleeps; a
+    // request that acquires nothing.
     Model {
         name: "m04-request-meets-park",
         promises: &["P3", "P5"],
@@ -36,7 +36,7 @@ pub const MODELS: &[Model] = &[
         body: || request_for_now_is_served(&Parts::new()),
     },
     // The same, and somebody has asked for an instant as early, which the driver is taking.
-    // Seen to fail on: no fence between the take and the drain, nor behind the bit.
+    // Seen to fail on: a leaf set by a relaxed read-modify-write; a slot that is found asked by a relaxed load.
     Model {
         name: "m04-request-finds-an-instant-asked",
         promises: &["P3", "P5"],
@@ -44,13 +44,13 @@ pub const MODELS: &[Model] = &[
         threads: 2,
         extent: Extent::All,
         body: || {
-            let parts = Parts::wide();
+            let parts = Parts::new();
             parts.deadline.request(Tick::NOW);
             request_for_now_is_served(&parts);
         },
     },
     // The driver would wake at 10; a request for 5 comes. The clock goes no further than 5.
-    // Seen to fail on: no fence in the bell, on either side; a request that rings only a driver
+    // Seen to fail on: the same as the first; a request that rings only a driver
     // without any deadline; a deadline slot where the latest wins.
     Model {
         name: "m04-earlier-request-meets-park",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// Two producers, each with news behind its bit, and a driver that drains while they set.
 fn sets_and_drains(indices: [usize; 2]) {
-    // Two bits a word, two words at the top: for eight there is a summary, for four there is none.
+    // Two bits a word: for four there is one summary, for eight there are two and a root.
     let ready = Arc::new(ReadySet::with_capacity(indices[1] + 1));
     let news = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
     let set = |name, which: usize| {
@@ -38,7 +38,7 @@ fn sets_and_drains(indices: [usize; 2]) {
 /// Two producers of one index, each with news of its own: neither writes what it finds set.
 fn sets_the_same_and_drains() {
     const INDEX: usize = 2;
-    let ready = Arc::new(ReadySet::with_capacity(4)); // two words, no summary
+    let ready = Arc::new(ReadySet::with_capacity(4)); // two leaves, one summary
     let news = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
     let set = |name, which: usize| {
         let (ready, news) = (Arc::clone(&ready), Arc::clone(&news));
@@ -63,7 +63,6 @@ fn sets_the_same_and_drains() {
 /// A producer marks its news and finds the slot asked for an instant as early, which the driver takes.
 fn marks_while_the_slot_is_taken() {
     const INDEX: usize = 2;
-    // Two words: a drain looks before it clears.
     let parts = Arc::new((ReadySet::with_capacity(INDEX + 1), DeadlineSlot::new()));
     parts.1.request(Tick::NOW);
     let producer = spawn("producer", {
@@ -82,7 +81,7 @@ fn marks_while_the_slot_is_taken() {
 }
 
 pub const MODELS: &[Model] = &[
-    // Seen to fail on: no fence behind a bit that is set, or none between the take and the drain.
+    // Seen to fail on: a drain that releases nothing.
     Model {
         name: "m04-mark-while-the-slot-is-taken",
         promises: &["P3", "P5"],
@@ -91,7 +90,7 @@ pub const MODELS: &[Model] = &[
         extent: Extent::All,
         body: marks_while_the_slot_is_taken,
     },
-    // Seen to fail on: a fence less in `set` or `drain`.
+    // Seen to fail on: no fence in `is_marked`, or none in `drain`.
     Model {
         name: "m04-set-set-drain-same-bit",
         promises: &["P3"],

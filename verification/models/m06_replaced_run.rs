@@ -21,7 +21,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P6", "P7", "P12"],
         law: "A run that outlives its handler serves its wake, and no other run does.",
         threads: 3,
-        extent: Extent::Preemptions(3),
+        extent: Extent::Preemptions(4),
         body: || {
             let on_replace = OnReplace::Finish;
             replace(&Replaced { on_replace, outcome: Outcome::ran, apart: true });
@@ -32,7 +32,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P6", "P7", "P9", "P12"],
         law: "The wake of a run that fails while it is replaced passes on once, without a floor.",
         threads: 3,
-        extent: Extent::Preemptions(3),
+        extent: Extent::Preemptions(4),
         body: || {
             let on_replace = OnReplace::Finish;
             replace(&Replaced { on_replace, outcome: Outcome::failed, apart: true });
@@ -67,8 +67,6 @@ pub const MODELS: &[Model] = &[
 /// Fails on: `replaced-run-served-twice`, `end-without-bit` (finishing run),
 /// `floor-of-the-old-handler` (failing run), `any-run-completes`, `late-end-takes-effect`,
 /// `cancelled-run-stays-in-gate`, `late-end-leaves-gate` (cancelled runs).
-/// Unbounded searches of the two `replace` variants were not complete after 34,000 and 45,000
-/// executions.
 fn replace(scene: &Replaced) {
     let hub = hub(|policy| policy.on_replace = scene.on_replace);
     let mut engine = engine(&hub);

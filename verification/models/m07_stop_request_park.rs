@@ -21,7 +21,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P12", "P13"],
         law: "Whoever waits for a drain is told when the last run has ended.",
         threads: 3,
-        extent: Extent::Preemptions(4),
+        extent: Extent::Preemptions(5),
         body: drain_request_run_ends,
     },
 ];

@@ -31,7 +31,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P12", "P13"],
         law: LAW,
         threads: 3,
-        extent: Extent::Preemptions(3),
+        extent: Extent::Preemptions(4),
         body: drains_of_a_run,
     },
 ];

@@ -10,7 +10,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P3", "P12"],
         law: "A wake that meets a removal is run, or discarded and counted, or refused.",
         threads: 3,
-        extent: Extent::Preemptions(3),
+        extent: Extent::Preemptions(4),
         body: handle,
     },
     Model {
@@ -27,7 +27,6 @@ pub const MODELS: &[Model] = &[
 ///
 /// Fails on: `removal-without-bit`, `deadline-taken-after-collecting`, a relaxed drain of the
 /// ready set.
-/// An unbounded search was not complete after 56,000 executions.
 fn handle() {
     let hub = hub(|_| {});
     let mut engine = engine(&hub);
@@ -68,7 +67,6 @@ fn handle() {
 /// Through the hub, by key: the look-up may find the target that is being removed.
 ///
 /// Fails on: `removed-key-refuses`, `removal-without-bit`.
-/// An unbounded search was not complete after 36,000 executions.
 fn by_key() {
     let hub = hub(|_| {});
     let mut engine = engine(&hub);

@@ -47,7 +47,7 @@ fn writes_then_asks(target: &Arc<Target>, ask: fn(&Pending)) {
 
 pub const MODELS: &[Model] = &[
     // The request is contained in what the driver has seen, and leaves unwritten.
-    // Seen to fail on: no fence in `look`, or only after its load; no fence in `begin`.
+    // Seen to fail on: no fence in `stays`, or only after its load; no fence in `begin`.
     Model {
         name: "m11-coalesced-writes-are-seen",
         promises: &["P4"],
@@ -60,7 +60,7 @@ pub const MODELS: &[Model] = &[
             });
         },
     },
-    // While an install is unnoted no fence stands before a join: what is written carries alone.
+    // No fence stands before a join that is written: what is written carries alone.
     // Seen to fail on: a join that does not release; a begin by load and store.
     Model {
         name: "m11-merged-writes-are-seen",
@@ -89,7 +89,7 @@ pub const MODELS: &[Model] = &[
         },
     },
     // A relative delay is first tried with a due from below, without reading the clock.
-    // Seen to fail on: no fence in `look`, or only after its load; no fence in `begin`.
+    // Seen to fail on: no fence in `stays`, or only after its load; no fence in `begin`.
     Model {
         name: "m11-relative-delay-writes-are-seen",
         promises: &["P4"],
@@ -99,7 +99,7 @@ pub const MODELS: &[Model] = &[
         body: || {
             writes_then_asks(&waiting(true), |word| {
                 let seen = word.look();
-                if !seen.contains(request(6, 1)) {
+                if !(seen.contains(request(6, 1)) && word.stays(seen)) {
                     let _ = word.join_from(seen, request(7, 1), false);
                 }
             });
@@ -144,7 +144,7 @@ pub const MODELS: &[Model] = &[
         },
     },
     // A payload is put in before the word, and taken after it.
-    // Seen to fail on: no fence in `look`, or only after its load; no fence in `begin`.
+    // Seen to fail on: no fence in `stays`, or only after its load; no fence in `begin`.
     Model {
         name: "m11-payload-of-a-coalesced-wake",
         promises: &["P3", "P4"],

@@ -6,6 +6,7 @@
 use crate::model::{Extent, Model};
 use crate::parts::{Parts, request, take};
 use crate::support::{join, spawn};
+use reveille_core::sync::{AtomicU64, Ordering};
 use reveille_core::{ReadySet, Tick};
 use std::sync::Arc;
 
@@ -79,6 +80,26 @@ pub const MODELS: &[Model] = &[
             join(stalled);
         },
     },
+    // The same, two levels, while a driver drains: what the other sets behind the driver this one finds.
+    // Seen to fail on: a leaf that is found set by a relaxed load; no fence before it.
+    Model {
+        name: "m12-stalled-setter-and-a-drain",
+        promises: &["P16", "P3"],
+        law: "News behind a bit that was set is found by a drain, wherever another setter of the bit is stalled.",
+        threads: 3,
+        extent: Extent::All,
+        body: || set_beside_a_drain(4, [2, 2, 2]),
+    },
+    // Three levels: what the other sets behind the driver is the summary of this one's leaf.
+    // Seen to fail on: a summary that is found set by a relaxed load.
+    Model {
+        name: "m12-stalled-neighbour-and-a-drain",
+        promises: &["P16", "P3"],
+        law: "A bit that was set is drained, wherever a setter beside it is stalled.",
+        threads: 3,
+        extent: Extent::All,
+        body: || set_beside_a_drain(8, [4, 6, 7]),
+    },
     // A driver drains while the other producer is anywhere in its wake, then this one wakes.
     // Seen to fail on: a request that publishes only what it changed.
     Model {
@@ -98,9 +119,38 @@ pub const MODELS: &[Model] = &[
                 parts.word.end(None);
             }
             let asked = parts.wake_but_stall(request(0, 1));
-            assert!(asked, "P16: news that nobody publishes");
+            assert!(asked.is_some(), "P16: news that nobody publishes");
             assert!(parts.turn() && take(&parts.word).is_ok(), "P16: no run starts");
             join(stalled);
         },
     },
 ];
+
+/// An index is set; then a driver drains, another producer sets one and may be stalled at any step, and this
+/// one sets its own, behind news of its own.
+fn set_beside_a_drain(capacity: usize, [before, stalled, own]: [usize; 3]) {
+    let ready = Arc::new(ReadySet::with_capacity(capacity));
+    let news = Arc::new(AtomicU64::new(0));
+    ready.set(before);
+    let stalled = spawn("stalled setter", {
+        let ready = Arc::clone(&ready);
+        move || {
+            ready.set(stalled);
+        }
+    });
+    let driver = spawn("driver", {
+        let (ready, news) = (Arc::clone(&ready), Arc::clone(&news));
+        move || {
+            let mut drained = Vec::new();
+            ready.drain(&mut drained);
+            drained.contains(&own) && news.load(Ordering::Relaxed) == 1
+        }
+    });
+    news.store(1, Ordering::Relaxed);
+    ready.set(own);
+    let found = join(driver);
+    let mut drained = Vec::new();
+    ready.drain(&mut drained);
+    assert!(found || drained.contains(&own), "P16: set, and not found");
+    join(stalled);
+}

@@ -39,7 +39,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P3", "P12"],
         law: "A wake and the first install, in any order, are a run.",
         threads: 3,
-        extent: Extent::Preemptions(4),
+        extent: Extent::Preemptions(5),
         body: producer_installer,
     },
     Model {
@@ -226,9 +226,7 @@ fn producer_installer() {
 
 /// A driver that has just come sets its ringer, turns, and goes to sleep, beside another thread.
 ///
-/// An installer does not ask the bell whether to ring, so no fence orders its ring: it fails where the
-/// deadline's request does not acquire, or its take does not release (argument D). A producer is
-/// ordered by the fences of the bell as well.
+/// Fails where the deadline's request does not acquire, or its take does not release (argument D).
 fn driver_that_comes(has_handler: bool, other: fn(&Arc<Hub>, Target) -> JoinHandle<()>) {
     let hub = Arc::new(hub(|_| {}));
     let target = target(&hub, 0);
@@ -256,7 +254,7 @@ fn driver_that_comes(has_handler: bool, other: fn(&Arc<Hub>, Target) -> JoinHand
 /// A driver turns and goes to sleep. loom calls it a deadlock if it sleeps and nobody rings.
 ///
 /// Fails for a producer where a dozing driver does not look at the deadline again, where the news
-/// are collected before the deadline is taken, and without either fence of the bell; for an
+/// are collected before the deadline is taken, and where the slot is confirmed by a load; for an
 /// installer where it rings by what the bell says.
 fn sleeping_driver(has_handler: bool, others: fn(&Arc<Hub>, Target) -> Vec<JoinHandle<()>>) {
     let hub = Arc::new(hub(|_| {}));

@@ -9,9 +9,8 @@ use std::sync::Arc;
 pub const MODELS: &[Model] = &[
     // Both ask one target for now. The first does all but ring, for ever; the driver has nothing
     // else to wake it.
-    // Seen to fail on: no fence in the bell, on either side, or one before the store or after the
-    // load; a ring by whether the slot was lowered.
-    // At most 3 preemptions: 123,773 executions. Unbounded, 616,999 in 84 s were not all.
+    // Seen to fail on: a slot that is confirmed by a load, or before the driver says that it sleeps; a ring by
+    // whether the slot was lowered.
     Model {
         name: "m15-one-frozen-before-its-ring",
         promises: &["P16", "P3", "P5"],

@@ -32,8 +32,6 @@ pub const MODELS: &[Model] = &[
 ///
 /// Fails on: `key-free-at-once`, `forgotten-while-it-runs`, `end-without-bit`,
 /// `removal-without-bit`, a relaxed completion.
-/// At most 3 preemptions are 59,452 executions. An unbounded search was not complete after
-/// 43,000.
 fn key() {
     let hub = hub(|policy| policy.run_limit = None);
     let mut engine = engine(&hub);
@@ -87,7 +85,6 @@ fn key() {
 /// The last run of a removed target ends, and its index goes to another, while the driver turns.
 ///
 /// Fails on: `forgotten-while-it-runs`, `end-without-bit`.
-/// An unbounded search was not complete after 33,000 executions.
 fn index() {
     let hub = hub(|policy| {
         policy.max_targets = NonZeroU32::MIN;

@@ -18,7 +18,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P1", "P8"],
         law: "A stale dispose takes neither the handler nor the cadence of the runner that came.",
         threads: 3,
-        extent: Extent::Preemptions(3),
+        extent: Extent::All,
         body: stale_dispose,
     },
     Model {
@@ -26,7 +26,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P1", "P8", "P17"],
         law: "A stale runner's stop leaves what a newer runner has claimed, or claims meanwhile.",
         threads: 2,
-        extent: Extent::Preemptions(4),
+        extent: Extent::Preemptions(5),
         body: claim_stale_stop,
     },
     Model {
@@ -42,7 +42,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P8", "P17"],
         law: "Of a cadence changed and one removed the later call wins; the old one is gone.",
         threads: 3,
-        extent: Extent::Preemptions(3),
+        extent: Extent::Preemptions(4),
         body: || latest_setting(Some(OLD)),
     },
 ];
@@ -51,7 +51,6 @@ pub const MODELS: &[Model] = &[
 ///
 /// Fails on: `cadence-taken-back-whoevers`, `setting-by-load-then-store`,
 /// `unchanged-claim-keeps-its-owner`.
-/// An unbounded search passed, after 1,077,528 executions, in five minutes.
 fn claim_stale_stop() {
     let hub = hub(|_| {});
     let mut engine = engine(&hub);
@@ -79,7 +78,6 @@ fn claim_stale_stop() {
 /// A new runner installs and claims the cadence while the old one disposes of its handler.
 ///
 /// Fails on: `disposes-whatever-is-there`, `command-behind-its-bit`.
-/// An unbounded search was not complete after 31,000 executions.
 fn stale_dispose() {
     let hub = hub(|_| {});
     let mut engine = engine(&hub);
@@ -117,7 +115,6 @@ fn stale_dispose() {
 ///
 /// Fails on: `command-behind-its-bit`, `command-first-wins`, `command-taken-by-load-and-store`,
 /// `stop-beating-keeps-cadence`, a relaxed ready set.
-/// An unbounded search of the first variant was not complete after 52,000 executions.
 fn latest_setting(in_force: Option<u64>) {
     let hub = hub(|_| {});
     let mut engine = engine(&hub);

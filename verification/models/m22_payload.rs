@@ -26,7 +26,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P3", "P7"],
         law: "A payload that a failed run gives back comes once more, before what came meanwhile.",
         threads: 3,
-        extent: Extent::Preemptions(3),
+        extent: Extent::Preemptions(4),
         body: given_back,
     },
 ];
@@ -68,7 +68,6 @@ fn log(run: Run<u32, (), Log>, came: &mut Vec<u8>) {
 /// Two users and the driver need the extras of a new target at once.
 ///
 /// Fails on: `extras-made-by-a-store`.
-/// An unbounded search was not complete after 43,000 executions.
 fn extras() {
     let (hub, mut engine, target) = parts();
     let requester = spawn("requester", {
@@ -114,7 +113,7 @@ fn taken() {
 /// A run fails and gives its payload back while another wake brings one.
 ///
 /// Fails on: `payload-given-back-behind`, `payload-not-tried-again`,
-/// `end-without-bit`. An unbounded search was not complete after 39,000 executions.
+/// `end-without-bit`.
 fn given_back() {
     let (hub, mut engine, target) = parts();
     wake(&target, 1);

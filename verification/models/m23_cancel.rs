@@ -28,7 +28,6 @@ pub const MODELS: &[Model] = &[
 ///
 /// Fails on: `cancel-by-load`, `cancel-keeps-wake`, `cancelled-counted-as-started`,
 /// `begin-ignores-cancel` (with another).
-/// With another, an unbounded search was not complete after 26,000 executions.
 fn cancel(again: bool) {
     let hub = hub(|policy| policy.run_limit = None);
     let mut engine = engine(&hub);

@@ -26,7 +26,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P3", "P5", "P7"],
         law: "A wake requested after a postpone has returned keeps its own due; nothing is lost.",
         threads: 3,
-        extent: Extent::Preemptions(3),
+        extent: Extent::Preemptions(4),
         body: beside_a_wake,
     },
     Model {

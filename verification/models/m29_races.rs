@@ -10,7 +10,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P3", "P10"],
         law: "A barrier that meets the start of its target's plain wake: one of the runs is the barrier's.",
         threads: 2,
-        extent: Extent::Preemptions(3),
+        extent: Extent::Preemptions(4),
         body: barrier_turn,
     },
     Model {

@@ -3,7 +3,7 @@
 
 use loom::sync::Notify;
 use reveille_core::pending::{Pending, Request, Taken, Word};
-use reveille_core::{Bell, DeadlineSlot, ReadySet, Tick, Urgency};
+use reveille_core::{Asked, Bell, DeadlineSlot, ReadySet, Tick, Urgency};
 use std::sync::Arc;
 
 /// Takes the wake of a word as the engine does: what the driver has not seen it looks at first.
@@ -40,13 +40,8 @@ pub const fn request(due: u64, reasons: u8) -> Request {
 }
 
 impl Parts {
-    /// An idle target, under the third leaf of three, so that the summary counts.
+    /// An idle target, under the second leaf of two, so that the summary counts.
     pub fn new() -> Arc<Self> {
-        Self::at(4)
-    }
-
-    /// An idle target in a ready set of two words without a summary: a drain looks before it clears.
-    pub fn wide() -> Arc<Self> {
         Self::at(2)
     }
 
@@ -68,20 +63,19 @@ impl Parts {
 
     /// A requester's wake. True if it rang.
     pub fn wake(&self, request: Request) -> bool {
-        self.wake_but_stall(request) && self.bell.must_ring(request.due) && {
+        self.wake_but_stall(request).is_some_and(|asked| self.bell.must_ring(asked)) && {
             self.ring.notify();
             true
         }
     }
 
     /// The same up to the bell, which is still owed if this says so.
-    pub fn wake_but_stall(&self, request: Request) -> bool {
+    pub fn wake_but_stall(&self, request: Request) -> Option<Asked> {
         let join = self.word.join(request, false);
-        if join.publish {
+        join.publish.then(|| {
             let marked = self.ready.set(self.index);
-            self.deadline.request_for(marked, request.due);
-        }
-        join.publish
+            self.deadline.request_for(marked, request.due)
+        })
     }
 
     /// Driver: takes the deadline first, and collects second. True if the target had news.
@@ -107,8 +101,7 @@ impl Parts {
 
     /// Driver: is about to sleep until `until`. False if it must not.
     pub fn doze(&self, until: Tick) -> bool {
-        self.bell.doze(until);
-        let sleeps = self.deadline.peek() >= until;
+        let sleeps = self.bell.doze(until, &self.deadline) >= until;
         if !sleeps {
             self.bell.rise();
         }

@@ -57,14 +57,13 @@ fn deadline_and_bell() -> Result<(), String> {
     let requester = || {
         let words = Arc::clone(&words);
         spawn(move || {
-            words.0.request(DUE);
-            words.1.must_ring(DUE)
+            let asked = words.0.request(DUE);
+            words.1.must_ring(asked)
         })
     };
     let (first, second) = (requester(), requester());
     let taken = words.0.take();
-    words.1.doze(UNTIL);
-    let sleeps = words.0.peek() >= UNTIL;
+    let sleeps = words.1.doze(UNTIL, &words.0) >= UNTIL;
     let rung = (join(first)?, join(second)?);
     // What was taken is served in the turn before the sleep; what was not still stands there.
     let asked = words.0.peek() == DUE;

@@ -19,6 +19,10 @@ use core::fmt;
 /// compare-and-swap loop).
 pub struct DeadlineSlot(AtomicU64);
 
+/// Proof that an instant was asked for, which the [`Bell`](crate::Bell) wants to see.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked(pub(crate) Tick);
+
 impl DeadlineSlot {
     /// A slot for which nobody asked yet.
     pub fn new() -> Self {
@@ -28,10 +32,12 @@ impl DeadlineSlot {
     /// Asks for a turn at `at`, or sooner.
     ///
     /// An earlier request preempts, a later one changes nothing.
-    pub fn request(&self, at: Tick) {
-        // AcqRel: releases the requester's news to the driver's take (partner: `take`). The
-        // acquire half keeps all accesses of this word read-modify-writes of one strength.
+    #[inline]
+    pub fn request(&self, at: Tick) -> Asked {
+        // AcqRel: releases the requester's news to the driver's take (partner: `take`), and acquires
+        // the driver's bell (partner: `confirm`).
         self.0.fetch_min(at.as_micros(), Ordering::AcqRel);
+        Asked(at)
     }
 
     /// The same for who has news in the ready set: writes nothing where the slot has an instant as early.
@@ -39,28 +45,33 @@ impl DeadlineSlot {
     /// Whoever put it there may be stopped before its ring: the caller must ask the
     /// [`Bell`](crate::Bell) in any case.
     #[inline]
-    pub fn request_for(&self, _: Marked, at: Tick) {
-        // Relaxed, behind the fence that `Marked` stands for: an instant that a take has taken is seen
-        // here only if the drain behind that take finds the news. Partner: the first fence of `drain`.
-        if at.as_micros() < self.0.load(Ordering::Relaxed) {
-            self.request(at);
-        }
+    pub fn request_for(&self, _: Marked, at: Tick) -> Asked {
+        // Acquire: an instant that was put there behind a `confirm` is seen with the bell. One that a take
+        // takes is found here only if the drain behind that take finds what `Marked` stands for.
+        if at.as_micros() < self.0.load(Ordering::Acquire) { self.request(at) } else { Asked(at) }
     }
 
     /// Takes the earliest request and leaves none.
     ///
     /// The driver calls this *before* it collects what was asked for, by
-    /// [`drain`](crate::ReadySet::drain), which begins with a fence.
+    /// [`drain`](crate::ReadySet::drain).
     pub fn take(&self) -> Tick {
-        // Acquire: what requesters published before their `request`. Release: none needed, AcqRel
-        // because the checker treats read-modify-writes of mixed strength more weakly.
+        // Acquire: what requesters published before their `request`. Release: the ringer, which this driver
+        // has set before, for who demands a turn.
         Tick::from_micros(self.0.swap(Tick::NEVER.as_micros(), Ordering::AcqRel))
     }
 
-    /// The earliest request, left where it is. May be stale; the driver calls it after the
-    /// fence of [`Bell::doze`](crate::Bell::doze), which makes it fresh enough.
+    /// The earliest request, left where it is, for a driver whose bell says that it sleeps: a requester of
+    /// whom this knows nothing sees that bell. For [`Bell::doze`](crate::Bell::doze).
+    pub(crate) fn confirm(&self) -> Tick {
+        // A read-modify-write that changes nothing: it comes before that of a request, which then acquires
+        // the bell from it, or behind it, and sees it. A load could do neither.
+        Tick::from_micros(self.0.fetch_min(Tick::NEVER.as_micros(), Ordering::AcqRel))
+    }
+
+    /// The earliest request, left where it is. May be stale.
     pub fn peek(&self) -> Tick {
-        // Relaxed: a hint that either stops a sleep or is ordered by the bell's fence pair.
+        // Relaxed: a hint. What must not be missed is asked of `confirm`.
         Tick::from_micros(self.0.load(Ordering::Relaxed))
     }
 }

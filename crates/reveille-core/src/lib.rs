@@ -53,7 +53,7 @@ mod tick;
 mod urgency;
 
 pub use bell::Bell;
-pub use deadline::DeadlineSlot;
+pub use deadline::{Asked, DeadlineSlot};
 pub use generation::Generation;
 pub use ready::{Marked, ReadySet};
 pub use registration::{Change, Owner, Registration};

@@ -1,11 +1,11 @@
-use crate::sync::{AtomicU64, Ordering, ROOTS, WIDTH, fence};
+use crate::sync::{AtomicU64, Ordering, WIDTH, fence};
 use core::fmt;
 
 /// Which targets have news: a hierarchical bitmap (P3, P15).
 ///
 /// A bit means "look", never "there is": a spurious bit costs a look. Level 0 has a bit for
-/// each index; each level above has a bit for each word below, until a level is one cache line. Three
-/// levels reach two million.
+/// each index; each level above has a bit for each word below, until a level is one word. Four
+/// levels reach 16 million.
 ///
 /// ```text
 ///   level 1          [ 0 1 0 … ]            a bit says: that word below may have bits
@@ -19,40 +19,44 @@ use core::fmt;
 /// # Synchronisation
 /// A producer goes bottom up, through every level, whatever it finds: the one before it may be
 /// stopped between two levels (P16, helping). It writes only what it does not find set, so that producers
-/// with news in flight write no line that they share. The driver clears top down: a summary before its
-/// leaves. Each step of the one and each step of the other are store buffering ("write mine, look at
-/// yours"), so a `SeqCst` fence stands between any two steps, on both sides: the news before the looks, a
-/// bit that is set before the level above; a summary that is cleared before its leaves, and all of them
-/// before the news that the driver looks at.
+/// with news in flight write no line that they share. The driver clears top down, by read-modify-writes: a
+/// summary before its leaves. Whoever finds a word as the driver has left it, or as it became behind that,
+/// acquires from it that the level above was cleared before, and so looks at that level as it is.
+///
+/// A bit that is found set at level 0 stands for news that is not the producer's own. There alone a
+/// `SeqCst` fence is needed, between the news and the look, and one in [`drain`](Self::drain) between the
+/// leaves and the news.
 ///
 /// # Cost
-/// `set`: a fence and a load a level (three at 10^6), and a read-modify-write and a fence for each bit that
-/// was clear; no allocation. `drain`: proportional to the words that have bits, not to the capacity.
-/// Memory: capacity / 8 bytes and 1/64 of that a level, allocated once.
+/// `set`: a load a level (four at 10^6), a fence where the index is marked already, else a read-modify-write
+/// for each bit that was clear; no allocation. `drain`: proportional to the words that have bits, not to the
+/// capacity. Memory: capacity / 8 bytes and 1/64 of that a level, allocated once.
 pub struct ReadySet {
-    /// Leaves first; the last level is a cache line at most.
-    levels: Box<[Box<[AtomicU64]>]>,
+    /// Level 0: a bit for each index.
+    leaves: Box<[AtomicU64]>,
+    /// The levels above; the last one is a word.
+    summaries: Box<[Box<[AtomicU64]>]>,
     capacity: usize,
 }
 
-/// Proof that news was marked: its bits are set at every level, and a fence stands behind that. For one request.
+/// Proof that news was marked: its bits are set at every level. For one request.
 #[derive(Debug)]
 pub struct Marked(());
 
 impl ReadySet {
     /// A set for the indices `0..capacity`, all clear. Allocates all of its memory here.
     pub fn with_capacity(capacity: usize) -> Self {
-        let mut levels = Vec::new();
-        let mut bits = capacity.max(1);
-        loop {
-            let words = bits.div_ceil(WIDTH);
-            levels.push((0..words).map(|_| AtomicU64::new(0)).collect());
-            if words <= ROOTS {
-                break;
-            }
-            bits = words;
+        let level = |bits: usize| -> Box<[AtomicU64]> {
+            (0..bits.div_ceil(WIDTH)).map(|_| AtomicU64::new(0)).collect()
+        };
+        let leaves = level(capacity.max(1));
+        let mut summaries = Vec::new();
+        let mut bits = leaves.len();
+        while bits > 1 {
+            summaries.push(level(bits));
+            bits = bits.div_ceil(WIDTH);
         }
-        Self { levels: levels.into_boxed_slice(), capacity }
+        Self { leaves, summaries: summaries.into_boxed_slice(), capacity }
     }
 
     /// How many indices the set has.
@@ -65,20 +69,20 @@ impl ReadySet {
     /// An index outside the capacity is ignored: the bit is a hint, and there is nothing there.
     #[inline]
     pub fn set(&self, index: usize) -> Marked {
-        // Orders the news before the loads below. Partner: the last fence of `drain`. No weaker: a bit
-        // seen set may be cleared by a drain that then misses the news.
-        fence(Ordering::SeqCst);
         if index < self.capacity {
-            let mut position = index;
+            let (mut position, bit) = (index / WIDTH, 1 << (index % WIDTH));
+            let leaf = &self.leaves[position];
+            if !is_marked(leaf, bit) {
+                // Release: the news, to the drain that clears this. Acquire: what the last drain did
+                // before it cleared this word, to the looks below.
+                leaf.fetch_or(bit, Ordering::AcqRel);
+            }
             // Every level, also above a bit that is set: whoever set it may be stopped below this one.
-            for level in &self.levels {
+            for level in &self.summaries {
                 let (word, bit) = (&level[position / WIDTH], 1 << (position % WIDTH));
-                if word.load(Ordering::Relaxed) & bit == 0 {
-                    // AcqRel: one strength for all that change this word; the fences carry the order.
+                // Acquire, of both: as above.
+                if word.load(Ordering::Acquire) & bit == 0 {
                     word.fetch_or(bit, Ordering::AcqRel);
-                    // Orders this bit before the load of the level above, and the last one before what
-                    // the caller looks at. Partners: the fences of `drain`.
-                    fence(Ordering::SeqCst);
                 }
                 position /= WIDTH;
             }
@@ -92,42 +96,43 @@ impl ReadySet {
     /// For the driver alone. Bits set meanwhile are found now or by the next drain. Runs no
     /// foreign code, so it cannot end early and lose what it cleared.
     pub fn drain(&self, into: &mut Vec<usize>) {
-        // What the driver wrote before (it took the deadline) comes before the looks. Partner: the fence
-        // of `set` that comes last, before the producer looks at the deadline.
-        fence(Ordering::SeqCst);
-        if let Some((top, below)) = self.levels.split_last() {
-            for (word, place) in top.iter().enumerate() {
-                // Of several, most have none: a load takes no line from producers that look at it.
-                if top.len() == 1 || place.load(Ordering::Relaxed) != 0 {
-                    drain_word(top, below, word, into);
-                }
+        self.drain_word(self.summaries.len(), 0, into);
+        fence(Ordering::SeqCst); // partner: the fence of `is_marked`
+    }
+
+    /// Clears a word of the level at this `height`, and what is below it.
+    fn drain_word(&self, height: usize, word: usize, into: &mut Vec<usize>) {
+        let below = height.checked_sub(1);
+        let level = below.map_or(&self.leaves, |below| &self.summaries[below]);
+        // Acquire: the news behind the bits. Release: that the level above was cleared before this one, and
+        // the deadline taken before that; partner: `set`.
+        let mut bits = level[word].swap(0, Ordering::AcqRel);
+        while bits != 0 {
+            let position = word * WIDTH + bits.trailing_zeros() as usize;
+            bits &= bits - 1;
+            match below {
+                None => into.push(position),
+                Some(below) => self.drain_word(below, position, into),
             }
         }
-        fence(Ordering::SeqCst); // partner: the first fence of `set`
     }
 }
 
-/// Clears a word of `level`, and what is `below` it.
-fn drain_word(level: &[AtomicU64], below: &[Box<[AtomicU64]>], word: usize, into: &mut Vec<usize>) {
-    // AcqRel: as in `set`.
-    let mut bits = level[word].swap(0, Ordering::AcqRel);
-    let below = below.split_last();
-    if below.is_some() {
-        fence(Ordering::SeqCst); // this summary before its leaves; partner: the fence behind a leaf
-    }
-    while bits != 0 {
-        let position = word * WIDTH + bits.trailing_zeros() as usize;
-        bits &= bits - 1;
-        match below {
-            None => into.push(position),
-            Some((level, below)) => drain_word(level, below, position, into),
-        }
+/// Whether somebody has set this bit of a leaf, and no drain can clear it without seeing the caller's news.
+#[inline]
+fn is_marked(leaf: &AtomicU64, bit: u64) -> bool {
+    leaf.load(Ordering::Relaxed) & bit != 0 && {
+        // Orders the news before the look below. Partner: the fence of `drain`. No weaker: a bit seen set
+        // may be cleared by a drain that then misses the news.
+        fence(Ordering::SeqCst);
+        // Acquire: as in `set`.
+        leaf.load(Ordering::Acquire) & bit != 0
     }
 }
 
 impl fmt::Debug for ReadySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let set: u32 = self.levels[0].iter().map(|w| w.load(Ordering::Relaxed).count_ones()).sum();
+        let set: u32 = self.leaves.iter().map(|w| w.load(Ordering::Relaxed).count_ones()).sum();
         f.debug_struct("ReadySet").field("capacity", &self.capacity).field("set", &set).finish()
     }
 }
@@ -168,9 +173,9 @@ mod tests {
 
     #[test]
     fn levels_are_as_documented() {
-        assert_eq!(ReadySet::with_capacity(512).levels.len(), 1);
-        assert_eq!(ReadySet::with_capacity(513).levels.len(), 2);
-        assert_eq!(ReadySet::with_capacity(1 << 21).levels.len(), 3);
+        assert_eq!(ReadySet::with_capacity(64).summaries.len(), 0);
+        assert_eq!(ReadySet::with_capacity(65).summaries.len(), 1);
+        assert_eq!(ReadySet::with_capacity(1 << 24).summaries.len(), 3);
         assert_eq!(ReadySet::with_capacity(0).capacity(), 0);
     }
 

@@ -28,7 +28,7 @@
 //! # Synchronisation
 //! A load acquires what the installer of the entry it returns did before (arc-swap). A load may
 //! be stale; a compare-and-swap is not. The slot orders nothing between itself and other words: who
-//! pairs it with one (the hub's deadline and bell) publishes after the edge, with a fence.
+//! pairs it with one (the hub's deadline and bell) publishes after the edge, by a read-modify-write.
 //!
 //! # Addresses are not reused under us
 //! Comparison is by address. The guard of the load is held until the compare-and-swap is done,

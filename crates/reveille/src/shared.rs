@@ -168,8 +168,8 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
     #[inline]
     pub(crate) fn publish(&self, index: u32, at: Tick) {
         let marked = self.ready.set(index as usize);
-        self.deadline.request_for(marked, at);
-        if self.bell.must_ring(at) {
+        let asked = self.deadline.request_for(marked, at);
+        if self.bell.must_ring(asked) {
             self.ring();
         }
     }

@@ -97,7 +97,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     fn join_by_clock(&self, wake: &Wake<R, P>, seen: Word, unnoted: bool) -> Verdict {
         let due = self.due(wake.when, || self.shared.now());
         let request = Request { due, reasons: wake.reason_bits(), urgency: wake.urgency };
-        if !unnoted && seen.contains(request) {
+        if !unnoted && seen.contains(request) && self.node.word.stays(seen) {
             self.shared.tell_wake(&self.node, Verdict::Coalesced, due);
             return Verdict::Coalesced;
         }
@@ -178,7 +178,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         // it serves us.
         let due = self.due(wake.when, || self.shared.last_turn());
         let at_least = Request { due, reasons: wake.reason_bits(), urgency: wake.urgency };
-        let coalesces = !unnoted && seen.contains(at_least);
+        let coalesces = !unnoted && seen.contains(at_least) && self.node.word.stays(seen);
         if coalesces {
             self.shared.tell_wake(&self.node, Verdict::Coalesced, due);
         }

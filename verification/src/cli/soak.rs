@@ -1,6 +1,8 @@
 //! What takes long: the storm of the gateway, on real threads in real time with its own books; and ten
 //! simulated years with a reload every hour.
 
+use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use clap::Args;
@@ -56,13 +58,21 @@ impl Family for Soak {
 
     fn run(&self, session: &Session) -> Vec<CheckResult> {
         let meter = session.show.meter(self.name(), 2);
-        let decade = decade::check(Length::DECADE, self.0.seed, &|done, of, what| {
-            meter.so_far(done, of, what);
+        // One core plays the decade; the other builds.
+        let (decade, gateway) = thread::scope(|scope| {
+            let gateway = scope.spawn(|| build_example("reveille", "gateway"));
+            let decade = decade::check(Length::DECADE, self.0.seed, &|done, of, what| {
+                meter.so_far(done, of, what);
+            });
+            meter.end(&decade);
+            meter.doing("building the gateway");
+            (decade, gateway.join())
         });
-        meter.end(&decade);
-        meter.doing("building the gateway");
-        let storm =
-            self.storm(session).unwrap_or_else(|error| checks::failed(NAME, error.to_string()));
+        let storm = match gateway {
+            Ok(built) => built.and_then(|gateway| self.storm(session, &gateway)),
+            Err(panicked) => std::panic::resume_unwind(panicked),
+        };
+        let storm = storm.unwrap_or_else(|error| checks::failed(NAME, error.to_string()));
         meter.end(&storm);
         vec![decade, storm]
     }
@@ -71,13 +81,12 @@ impl Family for Soak {
 const NAME: &str = "storm";
 
 impl Soak {
-    fn storm(&self, session: &Session) -> Result<CheckResult, LabError> {
+    fn storm(&self, session: &Session, gateway: &Path) -> Result<CheckResult, LabError> {
         let length = self.0.length(session.exhaustive);
-        let executable = build_example("reveille", "gateway")?;
         let (length_text, seed) = (length.to_string(), self.0.seed.to_string());
         let arguments = ["--storm", &length_text, "--seed", &seed];
         let timeout = Duration::from_secs(length + TAIL);
-        let ran = run_program(&executable, &arguments, timeout, &mut |_| {})?;
+        let ran = run_program(gateway, &arguments, timeout, &mut |_| {})?;
         let kept =
             ran.succeeded() && ran.stdout.lines().any(|line| line.ends_with(": as promised"));
         Ok(CheckResult {

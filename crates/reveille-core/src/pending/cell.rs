@@ -30,29 +30,38 @@ impl Pending {
         Word(self.0.load(Ordering::Acquire))
     }
 
-    /// The word for a requester, who may coalesce what this [`contains`](Word::contains) without writing
-    /// (P4), or goes on with [`join_from`](Self::join_from). Wait-free.
+    /// The word for a requester, maybe stale: [`join_from`](Self::join_from) goes on from it, or, where it
+    /// [`contains`](Word::contains) the request, [`stays`](Self::stays). Wait-free.
     #[inline]
     pub fn look(&self) -> Word {
+        // Relaxed: a guess. Nobody acts upon it but by a compare-and-swap, or behind `stays`.
+        Word(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Whether the word still is what was seen: then a requester whose request it
+    /// [`contains`](Word::contains) may leave without writing (P4). Wait-free.
+    #[inline]
+    pub fn stays(&self, seen: Word) -> bool {
         // P4: orders all that the caller did before the load that may let it leave without
         // writing. Partner: the fence in `begin`. No weaker: a store of the caller's may
         // otherwise pass the load, and the run that is about to be taken misses it.
         fence(Ordering::SeqCst);
-        Word(self.0.load(Ordering::Relaxed))
+        self.0.load(Ordering::Relaxed) == seen.0
     }
 
-    /// Requests a wake (P3, P5). Lock-free; one fence and one load when it is coalesced.
+    /// Requests a wake (P3, P5). Lock-free; one fence and two loads when it is coalesced.
     ///
     /// See [`Word::join`] for `unnoted`, which the caller must have read *before* this call.
     pub fn join(&self, request: Request, unnoted: bool) -> Join {
         let seen = self.look();
-        if !unnoted && seen.contains(request) {
+        if !unnoted && seen.contains(request) && self.stays(seen) {
             return Join { verdict: Verdict::Coalesced, publish: false };
         }
         self.join_from(seen, request, unnoted)
     }
 
-    /// The same for who has looked, and reads the word no more where it is as it was: writes in any case.
+    /// The same for who has looked, and reads the word no more where it is as it was: writes in any case, and
+    /// needs no fence for that.
     #[inline]
     pub fn join_from(&self, seen: Word, request: Request, unnoted: bool) -> Join {
         let mut seen = seen;
@@ -77,7 +86,9 @@ impl Pending {
 
     /// Puts what waits off, see [`Word::postpone`]. True if something waited: the caller publishes.
     pub fn postpone(&self, to: Tick) -> bool {
-        self.update(|word| word.postpone(to).map(|next| (next, ()))).is_ok()
+        let postponed = self.update(|word| word.postpone(to).map(|next| (next, ()))).is_ok();
+        self.show();
+        postponed
     }
 
     /// Driver: requests a wake itself, and takes note of a cancel in the same step. Returns the
@@ -114,7 +125,7 @@ impl Pending {
     /// The word, where no run may start.
     pub fn begin(&self) -> Result<Taken, Word> {
         let (_, taken) = self.update(Word::begin)?;
-        // Partner: the fence in `join`, for requests that coalesced without writing.
+        // Partner: the fence in `stays`, for requests that coalesced without writing.
         fence(Ordering::SeqCst);
         Ok(taken)
     }
@@ -131,7 +142,9 @@ impl Pending {
     /// Discards the wake that waits, see [`Word::cancel`]. True if there was one: it counts as
     /// discarded, and the caller publishes.
     pub fn cancel(&self) -> bool {
-        self.update(|word| word.cancel().map(|next| (next, ()))).is_ok()
+        let cancelled = self.update(|word| word.cancel().map(|next| (next, ()))).is_ok();
+        self.show();
+        cancelled
     }
 
     /// Driver: has forgotten what it remembered of a discarded wake.
@@ -144,9 +157,17 @@ impl Pending {
 
     /// Closes the word, and returns what it was: a wake in it counts as discarded.
     pub fn close(&self) -> Word {
-        match self.update(|word| Some((word.close(), ()))) {
+        let closed = self.update(|word| Some((word.close(), ())));
+        self.show();
+        match closed {
             Ok((before, ())) | Err(before) => before,
         }
+    }
+
+    /// A wake was taken away: who is told of it, and then requests one, finds it gone, also where nothing but
+    /// time has told it.
+    fn show(&self) {
+        fence(Ordering::SeqCst); // partner: the fence in `stays`
     }
 
     /// Applies an edge by compare-and-swap until it takes effect or does not apply; the edge's

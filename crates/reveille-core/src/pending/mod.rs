@@ -60,8 +60,8 @@
 //! # Synchronisation
 //! * Requester to run (P4): a join that changes the word releases; `begin` acquires.
 //! * Requester to run, coalesced (P4): a join that would change nothing is not written. A
-//!   `SeqCst` fence stands before its load, and one after `begin`'s read-modify-write: if the load
-//!   saw the word before that take, the run after it sees what the requester wrote before. The
+//!   `SeqCst` fence stands before the load by which it leaves, and one after `begin`'s read-modify-write: if
+//!   the load saw the word before that take, the run after it sees what the requester wrote before. The
 //!   fenced form writes no shared line. Without either fence the run misses it.
 //! * Requester to driver: the ready bit and the deadline slot carry the news; the word is read
 //!   after them.
@@ -75,7 +75,7 @@
 //! counts are a payload's business.
 //!
 //! # Cost and progress
-//! `join`: fence and load when coalesced, else a compare-and-swap loop that retries only if
+//! `join`: load, fence and load when coalesced, else a compare-and-swap loop that retries only if
 //! another edge took effect (lock-free). Nothing allocates.
 
 mod cell;

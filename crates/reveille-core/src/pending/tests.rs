@@ -249,8 +249,8 @@ fn what_is_contained_coalesces_unless_an_install_is_unnoted() {
     assert!(!cell.look().contains(request));
     assert!(cell.join(request, false).publish);
     assert!(cell.settle(cell.load(), request.due).is_ok());
-    assert!(cell.look().contains(request));
-    let seen = cell.load();
+    let seen = cell.look();
+    assert!(seen.contains(request) && cell.stays(seen));
     let join = cell.join(request, false);
     assert_eq!((join.verdict, join.publish), (Verdict::Coalesced, false));
     assert_eq!(cell.load(), seen);
@@ -259,6 +259,7 @@ fn what_is_contained_coalesces_unless_an_install_is_unnoted() {
     let join = cell.join_from(Pending::new().load(), urgent, false);
     assert_eq!((join.verdict, join.publish), (Verdict::Coalesced, false));
     assert_eq!((cell.load().due(), cell.load().urgency()), (seen.due(), Urgency::Urgent));
+    assert!(!cell.stays(seen), "it has changed");
     let join = cell.join(request, true);
     assert_eq!((join.verdict, join.publish), (Verdict::Coalesced, true));
     assert!(!cell.load().is_seen());

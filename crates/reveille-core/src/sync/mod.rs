@@ -23,9 +23,6 @@ mod real {
 
     /// Bits in a word of the ready set.
     pub const WIDTH: usize = 64;
-
-    /// Words of its last level, at most: a cache line.
-    pub const ROOTS: usize = 8;
 }
 
 #[cfg(not(any(reveille_loom, reveille_shuttle)))]
@@ -42,7 +39,7 @@ pub mod twin;
 
 #[cfg(any(reveille_loom, reveille_shuttle))]
 pub use {
-    model::{AtomicU64, ROOTS, WIDTH, fence},
+    model::{AtomicU64, WIDTH, fence},
     twin::{ArcSwap, ArcSwapOption, Guard},
 };
 

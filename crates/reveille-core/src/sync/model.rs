@@ -15,9 +15,6 @@ use std::sync::atomic::Ordering;
 /// Bits in a word of the ready set: two, so that a model of few targets has several levels.
 pub const WIDTH: usize = 2;
 
-/// Words of its last level, at most: two, so that few targets make several levels.
-pub const ROOTS: usize = 2;
-
 /// An atomic word.
 pub struct AtomicU64 {
     word: backend::AtomicU64,

@@ -279,8 +279,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// and stops always do.
     #[must_use = "if somebody asked for something sooner, do not sleep"]
     pub fn doze(&self, until: Tick) -> bool {
-        self.shared.bell.doze(if self.handler().is_some() { until } else { Tick::NOW });
-        let sleeps = self.shared.deadline.peek() >= until;
+        let asleep = if self.handler().is_some() { until } else { Tick::NOW };
+        let sleeps = self.shared.bell.doze(asleep, &self.shared.deadline) >= until;
         if !sleeps {
             self.rise();
         }
