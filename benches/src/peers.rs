@@ -31,6 +31,7 @@ pub trait Peer: Send + Sync + 'static {
     fn wake(&self, target: u32, due: u64);
 
     /// The same for an instant so long from now, on the clock that started at `origin`.
+    #[inline]
     fn wake_within(&self, target: u32, delay: Duration, origin: TokioInstant) {
         self.wake(target, micros(origin.elapsed() + delay));
     }
@@ -104,10 +105,12 @@ impl Ours {
 }
 
 impl Peer for Ours {
+    #[inline]
     fn wake(&self, target: u32, due: u64) {
         self.targets[target as usize].wake(Wake::at(Tick::from_micros(due)));
     }
 
+    #[inline]
     fn wake_within(&self, target: u32, delay: Duration, _: TokioInstant) {
         self.targets[target as usize].wake(Wake::within(delay));
     }
@@ -121,10 +124,12 @@ impl Peer for Ours {
 struct ByKey(Ours);
 
 impl Peer for ByKey {
+    #[inline]
     fn wake(&self, target: u32, due: u64) {
         self.0.hub.wake(target, Wake::at(Tick::from_micros(due)));
     }
 
+    #[inline]
     fn wake_within(&self, target: u32, delay: Duration, _: TokioInstant) {
         self.0.hub.wake(target, Wake::within(delay));
     }
@@ -157,6 +162,7 @@ impl HeapCondvar {
 }
 
 impl Peer for HeapCondvar {
+    #[inline]
     fn wake(&self, target: u32, due: u64) {
         self.0.wake(target, due);
     }
@@ -241,6 +247,7 @@ impl BTreeNotify {
 }
 
 impl Peer for BTreeNotify {
+    #[inline]
     fn wake(&self, target: u32, due: u64) {
         let first = locked(&self.store).wake(target, due);
         if first {
@@ -312,6 +319,7 @@ impl DelayQueueMutex {
 }
 
 impl Peer for DelayQueueMutex {
+    #[inline]
     fn wake(&self, target: u32, due: u64) {
         let changed = locked(&self.delays).wake(target, due);
         if changed {
@@ -344,6 +352,7 @@ impl DelayQueueChannel {
 }
 
 impl Peer for DelayQueueChannel {
+    #[inline]
     fn wake(&self, target: u32, due: u64) {
         let _ = self.0.send((target, due));
     }
@@ -374,6 +383,7 @@ impl KubeScheduler {
 
 #[cfg(feature = "kube")]
 impl Peer for KubeScheduler {
+    #[inline]
     fn wake(&self, target: u32, due: u64) {
         let run_at = self.origin + Duration::from_micros(due);
         let request = kube_runtime::scheduler::ScheduleRequest { message: target, run_at };
@@ -466,6 +476,7 @@ impl Wheel {
 }
 
 impl Peer for WheelMutex {
+    #[inline]
     fn wake(&self, target: u32, due: u64) {
         let mut wheel = locked(&self.wheel);
         if wheel.due[target as usize] <= due {
@@ -528,6 +539,7 @@ impl WatchSleep {
 }
 
 impl Peer for WatchSleep {
+    #[inline]
     fn wake(&self, target: u32, due: u64) {
         self.0[target as usize].send_if_modified(|waits| {
             let sooner = due < *waits;
@@ -575,6 +587,7 @@ impl CrossbeamActor {
 }
 
 impl Peer for CrossbeamActor {
+    #[inline]
     fn wake(&self, target: u32, due: u64) {
         let _ = self.0.send((target, due));
     }
