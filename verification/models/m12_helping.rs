@@ -97,7 +97,7 @@ pub const MODELS: &[Model] = &[
         promises: &["P16", "P3"],
         law: "A bit that was set is drained, wherever a setter beside it is stalled.",
         threads: 3,
-        extent: Extent::All,
+        extent: Extent::Preemptions(4),
         body: || set_beside_a_drain(8, [4, 6, 7]),
     },
     // A driver drains while the other producer is anywhere in its wake, then this one wakes.

@@ -54,8 +54,8 @@ fn body() -> Result<(), String> {
     let run = engine.next_run().ok_or("a run is due")?;
     runs.wake(Wake::at(far)); // waits behind its run
     for (what, target) in [("waits", &waits), ("runs", &runs)] {
-        // Installs noted and made, the word; and for a delay the instant of the last turn.
-        for (wake, expected) in [(Wake::at(far), 3), (Wake::within(Duration::from_secs(2)), 4)] {
+        // Installs noted and made, the word twice; and for a delay the instant of the last turn.
+        for (wake, expected) in [(Wake::at(far), 4), (Wake::within(Duration::from_secs(2)), 5)] {
             let mut woken = Woken::Armed;
             let (writes, reads) = accesses(|| woken = target.wake(wake));
             if woken != Woken::Coalesced || writes != 0 || reads != expected {

@@ -1,5 +1,6 @@
 //! What was checked, as one page of HTML; and the ledger.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -126,10 +127,19 @@ fn picture(name: &str, title: &str) -> Result<PathBuf, String> {
 }
 
 /// What `ledger.json` holds.
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Kept {
     measured: String,
     results: Vec<FamilyResult>,
+}
+
+/// How long each check of a family took when the ledger was written, by name; nothing without a ledger.
+pub(crate) fn seconds_in_the_ledger(family: &str) -> BTreeMap<String, f64> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ledger.json"));
+    let kept = text.ok().and_then(|text| serde_json::from_str::<Kept>(&text).ok());
+    let results = kept.map(|kept| kept.results).unwrap_or_default();
+    let results = results.into_iter().filter(|result| result.family == family);
+    results.flat_map(|result| result.checks).map(|check| (check.name, check.seconds)).collect()
 }
 
 fn write(path: &Path, text: &str) -> Result<PathBuf, String> {

@@ -12,6 +12,7 @@ use reveille_verification::lab::{Backend, CheckResult, Lab, LabError, checks};
 
 use crate::cli::family::Session;
 use crate::cli::progress::Meter;
+use crate::cli::report::seconds_in_the_ledger;
 
 /// Which checks to run.
 #[derive(Args, Clone, Debug, Default)]
@@ -92,6 +93,11 @@ impl Searched<'_> {
     ) -> Vec<CheckResult> {
         let environment: Vec<(&str, &str)> =
             self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        // The longest ones first, so that none of them is left when the others have ended.
+        let took = seconds_in_the_ledger(self.family);
+        let seconds = |name: &String| took.get(name).copied().unwrap_or_default();
+        let mut jobs: Vec<(usize, &String)> = names.iter().enumerate().collect();
+        jobs.sort_by(|(_, a), (_, b)| seconds(b).total_cmp(&seconds(a)));
         let next = AtomicUsize::new(0);
         let done = Mutex::new(Vec::new());
         let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -99,8 +105,8 @@ impl Searched<'_> {
             for _ in 0..workers {
                 scope.spawn(|| {
                     loop {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(name) = names.get(index) else { return };
+                        let job = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(&(index, name)) = jobs.get(job) else { return };
                         meter.begin(name);
                         let timeout = session.timeout;
                         let mut on_progress = |progress| meter.advance(name, progress);

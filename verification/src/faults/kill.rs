@@ -200,11 +200,12 @@ impl Bench {
         step: &(dyn Fn(Step<'_>) + Sync),
     ) -> Self {
         let mut controls = BTreeSet::new();
-        let mut builds = BTreeSet::new();
+        let mut builds: BTreeMap<Backend, BTreeSet<Build>> = BTreeMap::new();
         for &fault in &sheet.faults {
             let fault = &faults[fault];
             for check in fault.killed_by.iter().chain(&fault.spared_by) {
-                builds.insert(Build::of(check));
+                let build = Build::of(check);
+                builds.entry(build.backend()).or_default().insert(build);
             }
             // A model that is a fault itself has no build without it.
             if !fault.edits.is_empty() {
@@ -213,15 +214,22 @@ impl Bench {
         }
         let mut bench =
             Self { labs: BTreeMap::new(), built: BTreeMap::new(), unfit: BTreeMap::new() };
-        for build in builds {
-            let backend = build.backend();
-            step(Step::Builds(format!("{} of copy {number} ({})", build.name(), backend.name())));
-            let lab = bench.labs.entry(backend).or_insert_with(|| seeded(backend, number, sheet));
-            let built = match lab {
-                Ok(lab) => build.make(lab).map_err(|error| error.to_string()),
-                Err(why) => Err(why.clone()),
+        // Each backend has a target folder of its own, so cargo does not wait for cargo.
+        let builds: Vec<(Backend, BTreeSet<Build>)> = builds.into_iter().collect();
+        let built = in_parallel(&builds, |(backend, builds)| {
+            let lab = seeded(*backend, number, sheet);
+            let make = |build: &Build| {
+                let what = format!("{} of copy {number} ({})", build.name(), backend.name());
+                step(Step::Builds(what));
+                let built = lab.as_ref().map_err(Clone::clone);
+                built.and_then(|lab| build.make(lab).map_err(|error| error.to_string()))
             };
-            bench.built.insert(build, built);
+            let built: Vec<_> = builds.iter().map(|build| (build.clone(), make(build))).collect();
+            (*backend, lab, built)
+        });
+        for (backend, lab, built) in built {
+            bench.labs.insert(backend, lab);
+            bench.built.extend(built);
         }
         step(Step::Builds(format!("{} controls of copy {number}", controls.len())));
         let controls: Vec<Check> = controls.into_iter().collect();

@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use super::{Progress, drawn, schedules};
@@ -153,12 +154,20 @@ pub fn run(each: Duration, verify: &Path, progress: Progress<'_>) -> Vec<CheckRe
             return TARGETS.iter().map(failed).collect();
         }
     };
-    let results = TARGETS.iter().enumerate().map(|(done, target)| {
-        progress(done as u64, TARGETS.len() as u64, target.name);
-        fuzz(target, each, &fuzzer, verify)
-            .unwrap_or_else(|why| drawn(target.name, target.law, target.promises, 0, Some(why)))
-    });
-    results.collect()
+    // Each has one thread: side by side.
+    progress(0, TARGETS.len() as u64, "fuzzing");
+    thread::scope(|scope| {
+        let fuzzer = &fuzzer;
+        let begun = TARGETS
+            .each_ref()
+            .map(|target| (target, scope.spawn(move || fuzz(target, each, fuzzer, verify))));
+        let ended = begun.into_iter().map(|(target, running)| {
+            let result = running.join().unwrap_or_else(|_| Err("panicked".to_owned()));
+            result
+                .unwrap_or_else(|why| drawn(target.name, target.law, target.promises, 0, Some(why)))
+        });
+        ended.collect()
+    })
 }
 
 /// How long tools and targets may take to build.
