@@ -156,10 +156,15 @@ fn curves(setting: &Setting, file: &Path) -> Done {
         .margin(8)
         .x_label_area_size(34)
         .y_label_area_size(60)
-        .build_cartesian_2d((1.0..200.0).log_scale(), (least * 0.8..most * 1.3).log_scale())?;
+        // Wider than the curves, which end at 200: there is room for the legend beside them.
+        .build_cartesian_2d((1.0..2_000.0).log_scale(), (least * 0.8..most * 1.3).log_scale())?;
+    let percentile = |beyond: &f64| match *beyond <= 200.0 {
+        true => format!("{:.1} %", 100.0 - 100.0 / beyond),
+        false => String::new(),
+    };
     chart
         .configure_mesh()
-        .x_label_formatter(&|beyond| format!("{:.1} %", 100.0 - 100.0 / beyond))
+        .x_label_formatter(&percentile)
         .x_desc("percentile")
         .y_desc("µs late")
         .draw()?;
@@ -170,7 +175,7 @@ fn curves(setting: &Setting, file: &Path) -> Done {
             move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour.stroke_width(width)),
         );
     }
-    legend(&mut chart, SeriesLabelPosition::MiddleMiddle)?;
+    legend(&mut chart, SeriesLabelPosition::MiddleRight)?;
     root.present()?;
     Ok(())
 }
@@ -197,11 +202,21 @@ fn lines(
         .margin(8)
         .x_label_area_size(34)
         .y_label_area_size(70)
+        // Wider than the lines: there is room for the legend beside them.
         .build_cartesian_2d(
-            (0.8..widest * 1.3).log_scale(),
+            (0.8..widest * 50.0).log_scale(),
             (least * 0.7..most * 1.4).log_scale(),
         )?;
-    chart.configure_mesh().x_desc("targets that beat").y_desc(about).draw()?;
+    let targets = |targets: &f64| match *targets <= widest {
+        true => format!("{targets}"),
+        false => String::new(),
+    };
+    chart
+        .configure_mesh()
+        .x_label_formatter(&targets)
+        .x_desc("targets that beat")
+        .y_desc(about)
+        .draw()?;
     for name in names {
         let points = crowds.iter().filter_map(|crowd| {
             let case = crowd.cases.iter().find(|case| case.name == name)?;
@@ -214,7 +229,7 @@ fn lines(
             move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour.stroke_width(width)),
         );
     }
-    legend(&mut chart, SeriesLabelPosition::UpperRight)?;
+    legend(&mut chart, SeriesLabelPosition::MiddleRight)?;
     root.present()?;
     Ok(())
 }
