@@ -36,7 +36,7 @@ pub const MODELS: &[Model] = &[
         body: || request_for_now_is_served(&Parts::new()),
     },
     // The same, and somebody has asked for an instant as early, which the driver is taking.
-    // Seen to fail on: a leaf set by a relaxed read-modify-write; a slot that is found asked by a relaxed load.
+    // Seen to fail on: a summary that is set and acquires nothing; a drain that releases nothing.
     Model {
         name: "m04-request-finds-an-instant-asked",
         promises: &["P3", "P5"],

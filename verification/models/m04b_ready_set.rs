@@ -81,7 +81,7 @@ fn marks_while_the_slot_is_taken() {
 }
 
 pub const MODELS: &[Model] = &[
-    // Seen to fail on: a drain that releases nothing.
+    // Seen to fail on: a summary that is set and acquires nothing; a drain that releases nothing.
     Model {
         name: "m04-mark-while-the-slot-is-taken",
         promises: &["P3", "P5"],

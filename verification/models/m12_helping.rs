@@ -81,7 +81,7 @@ pub const MODELS: &[Model] = &[
         },
     },
     // The same, two levels, while a driver drains: what the other sets behind the driver this one finds.
-    // Seen to fail on: a leaf that is found set by a relaxed load; no fence before it.
+    // Seen to fail on: no fence in `is_marked`, or none in `drain`; a leaf that is set and acquires nothing.
     Model {
         name: "m12-stalled-setter-and-a-drain",
         promises: &["P16", "P3"],
@@ -91,7 +91,7 @@ pub const MODELS: &[Model] = &[
         body: || set_beside_a_drain(4, [2, 2, 2]),
     },
     // Three levels: what the other sets behind the driver is the summary of this one's leaf.
-    // Seen to fail on: a summary that is found set by a relaxed load.
+    // Seen to fail on: a summary that is found set by a relaxed load. In full 6,475,339 executions, 53 s.
     Model {
         name: "m12-stalled-neighbour-and-a-drain",
         promises: &["P16", "P3"],

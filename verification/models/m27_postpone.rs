@@ -144,7 +144,6 @@ fn beside_a_wake() {
 }
 
 /// A wake waits, and is put off and cancelled while the driver turns.
-///
 fn beside_a_cancel() {
     let hub = hub(|_| {});
     let mut engine = engine(&hub);

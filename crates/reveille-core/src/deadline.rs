@@ -69,7 +69,7 @@ impl DeadlineSlot {
         Tick::from_micros(self.0.fetch_min(Tick::NEVER.as_micros(), Ordering::AcqRel))
     }
 
-    /// The earliest request, left where it is. May be stale.
+    /// The earliest request, left where it is. May be stale. Wait-free.
     pub fn peek(&self) -> Tick {
         // Relaxed: a hint. What must not be missed is asked of `confirm`.
         Tick::from_micros(self.0.load(Ordering::Relaxed))

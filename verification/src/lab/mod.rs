@@ -216,6 +216,7 @@ impl Lab {
             .arg(&self.target)
             .current_dir(&self.root)
             .env("CARGO_ENCODED_RUSTFLAGS", self.rust_flags())
+            // The profile says what is built in parts; the caller's setting would override it.
             .env_remove("CARGO_INCREMENTAL")
             .envs(self.environment())
             .output()
