@@ -3,7 +3,7 @@
 use crate::{Progress, median};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use reveille::{Builder, Cadence, Reveille, Run};
+use reveille::{Builder, Cadence, Precision, Reveille, Run};
 use reveille_benches::peers::{Fired, PEERS, Peer, Start};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +49,12 @@ pub(crate) fn wanted(wanted: impl Fn(&str) -> bool) -> Vec<Plan> {
     all.into_iter().filter(|plan| wanted(&plan.name())).collect()
 }
 
+/// Who has them beat.
+enum Beater {
+    Ours(Precision),
+    Peer(Start),
+}
+
 /// What beats have done so far.
 #[derive(Default)]
 struct Seen {
@@ -69,18 +75,20 @@ impl Plan {
     }
 
     pub(crate) fn measure(&self, progress: &Progress) -> Crowd {
-        let mut peers: Vec<(&str, Option<Start>)> = vec![("reveille", None)];
+        let ours = [("reveille", Precision::new()), ("reveille_inline", Precision::new().inline())];
+        let mut peers: Vec<(&str, Beater)> =
+            ours.map(|(name, precision)| (name, Beater::Ours(precision))).into();
         peers.extend(PEERS.iter().filter_map(|&(name, start)| {
             // A task and a channel for each target: gigabytes, for a million.
             let fits = name != "watch_sleep_until" || self.targets < 1_000_000;
-            (fits && !name.starts_with("reveille")).then_some((name, Some(start)))
+            (fits && !name.starts_with("reveille")).then_some((name, Beater::Peer(start)))
         }));
         fastrand::shuffle(&mut peers[1..]);
         let mut cases: Vec<Case> = peers
             .into_iter()
-            .map(|(name, start)| {
+            .map(|(name, beater)| {
                 progress.doing(&format!("{}: {name}", self.name()));
-                self.case(name, start)
+                self.case(name, beater)
             })
             .collect();
         cases[1..].sort_by(|a, b| a.name.cmp(&b.name));
@@ -88,15 +96,15 @@ impl Plan {
         Crowd { targets: self.targets, period_ms, cases }
     }
 
-    fn case(&self, name: &str, start: Option<Start>) -> Case {
+    fn case(&self, name: &str, beater: Beater) -> Case {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
         let runtime = runtime.expect("a runtime");
         let _inside = runtime.enter();
         let seen = Arc::new(Seen::default());
-        let stop: Box<dyn FnOnce()> = match start {
-            None => self.ours(&seen),
-            Some(start) => self.peer(start, &seen),
+        let stop: Box<dyn FnOnce()> = match beater {
+            Beater::Ours(precision) => self.ours(precision, &seen),
+            Beater::Peer(start) => self.peer(start, &seen),
         };
         thread::sleep(WARM);
         seen.latest.store(0, Ordering::Relaxed);
@@ -116,7 +124,7 @@ impl Plan {
     }
 
     /// Cadences, their phases spread over the period by their keys.
-    fn ours(&self, seen: &Arc<Seen>) -> Box<dyn FnOnce()> {
+    fn ours(&self, precision: Precision, seen: &Arc<Seen>) -> Box<dyn FnOnce()> {
         let hub: Reveille<u32> = Builder::new().build().expect("the default policy holds");
         let (clock, seen) = (hub.clone(), Arc::clone(seen));
         let beats = move |run: &Run<u32>| {
@@ -131,7 +139,7 @@ impl Plan {
             let target = hub.target(key).expect("there is room");
             assert!(target.beat(cadence.clone()).is_ok(), "the target is there");
         }
-        let driver = hub.drive().expect("it has no driver");
+        let driver = hub.drive_with(precision).expect("it has no driver");
         Box::new(move || {
             hub.stop();
             drop(driver);

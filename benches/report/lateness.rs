@@ -103,6 +103,7 @@ fn waits(runtime: &Arc<Runtime>) -> Vec<(&'static str, Wait)> {
     let precise = precise.timer_slack(Duration::from_nanos(1)).spin(Duration::from_micros(100));
     let mut all: Vec<(&'static str, Wait)> = vec![
         ("reveille", driven(Some(Precision::new()), runtime)),
+        ("reveille_inline", driven(Some(Precision::new().inline()), runtime)),
         ("reveille_precise", driven(Some(precise), runtime)),
         ("reveille_tokio", driven(None, runtime)),
         (

@@ -27,7 +27,9 @@ pub(crate) const NAME: &str = "memory of a target";
 /// Each peer in a process of its own.
 pub(crate) fn measure(progress: &Progress) -> Result<Vec<Case>, Box<dyn Error>> {
     let mut cases = Vec::new();
-    for (name, _) in PEERS.iter().filter(|(name, _)| *name != "reveille_by_key") {
+    for (name, _) in
+        PEERS.iter().filter(|(name, _)| *name == "reveille" || !name.starts_with("reveille"))
+    {
         progress.doing(&format!("{NAME}: {name}"));
         let output = Command::new(std::env::current_exe()?).args(["--resident", name]).output()?;
         if !output.status.success() {

@@ -7,7 +7,7 @@
 use crate::HeapScheduler;
 use hierarchical_hash_wheel_timer::wheels::Skip;
 use hierarchical_hash_wheel_timer::wheels::quad_wheel::{QuadWheelWithOverflow, no_prune};
-use reveille::{Reveille, Run, Target, Tick, Wake};
+use reveille::{Precision, Reveille, Run, Target, Tick, Wake};
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -60,10 +60,15 @@ pub trait Peer: Send + Sync + 'static {
 pub type Start = fn(u32, TokioInstant, Fired) -> Arc<dyn Peer>;
 
 /// All of them by name, Reveille first. Those that find a target by its index do so, as Reveille's handles do;
-/// Reveille by key stands beside it.
+/// Reveille by key stands beside it, and so does one whose driver runs handlers itself, as all the others do.
 pub const PEERS: &[(&str, Start)] = &[
-    ("reveille", |targets, _, fired| Arc::new(Ours::start(targets, fired))),
-    ("reveille_by_key", |targets, _, fired| Arc::new(ByKey(Ours::start(targets, fired)))),
+    ("reveille", |targets, _, fired| Arc::new(Ours::start(targets, fired, Precision::new()))),
+    ("reveille_inline", |targets, _, fired| {
+        Arc::new(Ours::start(targets, fired, Precision::new().inline()))
+    }),
+    ("reveille_by_key", |targets, _, fired| {
+        Arc::new(ByKey(Ours::start(targets, fired, Precision::new())))
+    }),
     ("heap_condvar", |_, origin, fired| HeapCondvar::start(origin, fired)),
     ("btree_notify", |targets, origin, fired| BTreeNotify::start(targets, origin, fired)),
     ("delay_queue_mutex", |targets, origin, fired| DelayQueueMutex::start(targets, origin, fired)),
@@ -93,11 +98,11 @@ struct Ours {
 }
 
 impl Ours {
-    fn start(targets: u32, fired: Fired) -> Self {
+    fn start(targets: u32, fired: Fired, precision: Precision) -> Self {
         let hub: Reveille<u32> =
             reveille::Builder::new().build().expect("the default policy holds");
         hub.install(move |run: &Run<u32>| fired(*run.key())).expect("it has not stopped").keep();
-        let driver = hub.drive().expect("it has no driver");
+        let driver = hub.drive_with(precision).expect("it has no driver");
         let target = |key| hub.target(key).expect("there is room");
         let targets = (0..targets).map(target).collect();
         Self { hub, targets, _driver: driver }

@@ -357,7 +357,7 @@ impl<K: Key, R: Reasons, P: Merge> Reveille<K, R, P> {
         self.drive_with(Precision::new())
     }
 
-    /// The same, for who needs microseconds.
+    /// The same, for who needs microseconds, or has handlers so short that a thread of their own costs more.
     ///
     /// # Errors
     /// As [`drive`](Self::drive).

@@ -11,7 +11,7 @@ use crate::sync::thread_local;
 use reveille_core::completion::{Ending, RunNumber, Word};
 use reveille_core::sync::{Arc, Ordering, PlainU64};
 use reveille_core::{Generation, Tick, Urgency};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 /// What is installed: runs a target. Any `Fn(&Run) -> Outcome` is one, and so is one that
@@ -312,6 +312,22 @@ pub(crate) fn inside_generation(runs: &Arc<Runs>) -> bool {
 /// Whether this thread is inside a run of the target at this address.
 pub(crate) fn inside_target(target: usize) -> bool {
     is_inside(|place| place.target == target)
+}
+
+thread_local! {
+    /// The hub that this thread drives, running its handlers itself; 0 for none.
+    #[allow(clippy::missing_const_for_thread_local)] // as above
+    static DRIVES: Cell<usize> = Cell::new(0);
+}
+
+/// This thread runs the handlers of this hub, for as long as it lives: nobody else does.
+pub(crate) fn drives_inline<K: Key, R: Reasons, P: Merge>(hub: &Arc<Shared<K, R, P>>) {
+    DRIVES.set(Arc::as_ptr(hub).addr());
+}
+
+/// Whether a run of the hub at this address can only come once this thread is through with what it does.
+pub(crate) fn is_needed_by(hub: usize) -> bool {
+    DRIVES.get() == hub
 }
 
 struct Inside;

@@ -147,7 +147,8 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         self.shared.tell_wake(&self.node, join.verdict, due);
         request.take();
         let was_vacant = self.shared.slot.load().handler().is_none();
-        Ok(Ticket::new(batch, Arc::as_ptr(&self.node).addr(), was_vacant))
+        let (target, hub) = (Arc::as_ptr(&self.node).addr(), Arc::as_ptr(&self.shared).addr());
+        Ok(Ticket::new(batch, target, hub, was_vacant))
     }
 
     /// A wake, counted as accepted by the caller, and as refused by the caller if it is.

@@ -54,7 +54,8 @@ pub enum Unserved {
     /// A run gave the wake back, and the ticket was to end then ([`Ticket::or_deferral`]). The
     /// wake goes on.
     Deferred,
-    /// It was waited for inside a run of its own target, which would wait for itself.
+    /// It was waited for inside a run of its own target, which would wait for itself; or inside a run of its
+    /// hub on the thread that is to run it.
     InsideRun,
 }
 
@@ -67,7 +68,7 @@ impl fmt::Display for Unserved {
             Self::Stopped => "the hub has stopped",
             Self::NoHandler => "no handler is installed",
             Self::Deferred => "the wake was put off",
-            Self::InsideRun => "a run cannot wait for the next run of its own target",
+            Self::InsideRun => "a run cannot wait for a run that cannot start before it ends",
         })
     }
 }
@@ -255,8 +256,9 @@ impl Drop for Waiting {
 #[must_use = "a ticket that nobody waits for is a plain wake"]
 pub struct Ticket {
     batch: Arc<Batch>,
-    /// The target, by address, for whoever waits inside its run.
+    /// The target and its hub, by address, for whoever waits inside a run.
     target: usize,
+    hub: usize,
     /// No handler was installed when it was made.
     was_vacant: bool,
     ends_at_deferral: bool,
@@ -266,8 +268,9 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    pub(crate) fn new(batch: Arc<Batch>, target: usize, was_vacant: bool) -> Self {
-        Self { batch, target, was_vacant, ends_at_deferral: false, known: None, listener: None }
+    pub(crate) fn new(batch: Arc<Batch>, target: usize, hub: usize, was_vacant: bool) -> Self {
+        let (ends_at_deferral, known, listener) = (false, None, None);
+        Self { batch, target, hub, was_vacant, ends_at_deferral, known, listener }
     }
 
     /// Ends at the first run that gives the wake back, as [`Unserved::Deferred`], rather than
@@ -290,7 +293,8 @@ impl Ticket {
     }
 
     /// Blocks until it ends. Inside a run of its own target that would be for ever, so it ends as
-    /// [`Unserved::InsideRun`].
+    /// [`Unserved::InsideRun`]; and so inside any run of its hub, where its driver runs handlers itself
+    /// ([`Precision::inline`](crate::Precision::inline)).
     ///
     /// # Errors
     /// Why no run ends it.
@@ -310,7 +314,7 @@ impl Ticket {
             if let Some(answer) = self.answer() {
                 return Some(answer);
             }
-            if run::inside_target(self.target) {
+            if run::inside_target(self.target) || run::is_needed_by(self.hub) {
                 return Some(Err(Unserved::InsideRun));
             }
             match deadline {

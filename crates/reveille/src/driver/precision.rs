@@ -8,8 +8,9 @@ use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 use std::{hint, io, thread};
 
-/// How precisely a [`Driver`](crate::Driver) is woken, at the price of CPU time. By default as the system does
-/// it: never early, and late by its timer slack (50 µs on Linux) and the time that it takes to wake a thread.
+/// How promptly a [`Driver`](crate::Driver) starts what is due, and at which price. By default as the system
+/// does it, never early, and late by its timer slack (50 µs on Linux) and the time that it takes to wake two
+/// threads: its own, and a worker that runs the handler.
 ///
 /// ```
 /// use reveille::{Builder, Precision, Reveille, Run, Wake};
@@ -30,12 +31,13 @@ use std::{hint, io, thread};
 pub struct Precision {
     spin: Duration,
     timer_slack: Option<Duration>,
+    inline: bool,
 }
 
 impl Precision {
     /// As the system does it.
     pub const fn new() -> Self {
-        Self { spin: Duration::ZERO, timer_slack: None }
+        Self { spin: Duration::ZERO, timer_slack: None, inline: false }
     }
 
     /// Has the driver awake so long before each instant at which something is due, looking at the clock: so it
@@ -53,6 +55,24 @@ impl Precision {
     pub const fn timer_slack(mut self, slack: Duration) -> Self {
         self.timer_slack = Some(slack);
         self
+    }
+
+    /// Has the driver's own thread run the handlers, one after the other: no run passes from thread to thread,
+    /// which is most of what a short one costs. The price is isolation (P10): **a handler that blocks or hangs
+    /// holds up all targets**, since there are no workers. A hub that is held up so says it
+    /// ([`Concern::DriverLate`](crate::Concern::DriverLate)), and goes on when the handler returns.
+    ///
+    /// A handler must not wait for another run of its hub, for which nobody is left: to wait for a
+    /// [`Ticket`](crate::Ticket) of one ends at once, as [`Unserved::InsideRun`](crate::Unserved::InsideRun); to
+    /// await it never ends. Dropping the [`Driver`](crate::Driver) waits until a run in flight has returned.
+    pub const fn inline(mut self) -> Self {
+        self.inline = true;
+        self
+    }
+
+    /// Whether the driver's thread runs the handlers.
+    pub(super) const fn is_inline(self) -> bool {
+        self.inline
     }
 
     /// For the driver's thread, on it.

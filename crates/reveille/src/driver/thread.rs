@@ -1,11 +1,12 @@
 use super::precision::Precision;
 use super::workers::Workers;
 use crate::engine::{AlreadyDriven, Engine};
-use crate::fault::Place;
+use crate::fault::{Place, contain};
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::policy::{OnOverrun, OnReplace};
 use crate::reasons::Reasons;
+use crate::run::{self, Run};
 use crate::shared::{Ring, Shared};
 use reveille_core::sync::Arc;
 use std::fmt;
@@ -47,7 +48,8 @@ impl std::error::Error for DriveError {
     }
 }
 
-/// One driver thread and its pool of workers.
+/// One driver thread and its pool of workers; none where it runs handlers itself
+/// ([`Precision::inline`](crate::Precision::inline)).
 ///
 /// Dropping it ends the driver, not the hub: what waits goes on waiting, runs in flight go on, and
 /// another driver may be started. The driver of a stopped hub ends by itself once the runs in
@@ -63,7 +65,10 @@ struct Unpark(Thread);
 
 impl Ring for Unpark {
     fn ring(&self) {
-        self.0.unpark();
+        // A run on the driver's own thread: it looks at the slot before it sleeps.
+        if thread::current().id() != self.0.id() {
+            self.0.unpark();
+        }
     }
 }
 
@@ -120,6 +125,17 @@ impl fmt::Debug for Driver {
     }
 }
 
+/// Executes a run, and outlives it.
+pub(super) fn execute<K: Key, R: Reasons, P: Merge>(
+    run: Run<K, R, P>,
+    shared: &Arc<Shared<K, R, P>>,
+) {
+    // The handler's panics end its run; what is left are those of its `Drop`.
+    if let Err(message) = contain(|| run.execute()) {
+        shared.fault(Place::Drop, message);
+    }
+}
+
 /// The driver: a page around the engine.
 fn drive<K: Key, R: Reasons, P: Merge>(
     mut engine: Engine<K, R, P>,
@@ -131,15 +147,23 @@ fn drive<K: Key, R: Reasons, P: Merge>(
     if let Err(error) = precision.set_timer_slack() {
         shared.fault(Place::Spawn, format!("the timer slack could not be set: {error}"));
     }
-    let workers = Workers::new(shared);
+    let workers = (!precision.is_inline()).then(|| Workers::new(shared));
+    if workers.is_none() {
+        run::drives_inline(shared);
+    }
     // Acquire: who told us to leave sees the engine in its seat when we are joined.
     while !leave.load(Ordering::Acquire) {
         let now = engine.now();
         let turned = engine.guard(|engine| {
             engine.turn(now);
-            workers.replace(engine.overrunning());
+            if let Some(workers) = &workers {
+                workers.replace(engine.overrunning());
+            }
             while let Some(run) = engine.next_run() {
-                workers.submit(run);
+                match &workers {
+                    Some(workers) => workers.submit(run),
+                    None => execute(run, shared),
+                }
             }
         });
         if turned.is_none() || engine.is_finished() {
