@@ -4,7 +4,7 @@ use reveille::{
     Builder, Cadence, Clock, Engine, ManualClock, Merge, Missed, Outcome, Reveille, Run,
     TargetState, Tick, Urgency, Wake, Woken,
 };
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -289,7 +289,7 @@ fn a_run_past_its_limit_gives_up_its_place() {
     let clock = ManualClock::new();
     let hub: Hub = Builder::new()
         .policy(|p| {
-            p.max_active = std::num::NonZeroUsize::MIN;
+            p.max_active = NonZeroUsize::MIN;
             p.run_limit = Some(ms(10));
         })
         .clock(clock.clone())
@@ -583,4 +583,113 @@ fn all_that_was_given_up_is_revived() {
     let run = stand.turn_at(3_002).unwrap();
     assert_eq!(run.reasons(), Why::HOOK | Why::TICK);
     run.finish(Outcome::ran());
+}
+
+/// P3, P5: a crowd that asks for something at one instant is taken in by several turns, in which what else is due
+/// starts and ends; nobody is left out, whatever comes meanwhile.
+#[test]
+fn a_crowd_does_not_hold_up_the_others() {
+    const CROWD: u32 = 5_000;
+    let clock = ManualClock::new();
+    let hub: Reveille<u32> = Builder::new()
+        .clock(clock.clone())
+        .policy(|p| p.max_active = NonZeroUsize::MIN)
+        .build()
+        .unwrap();
+    hub.install(|_: &Run<u32>| Outcome::ran()).unwrap().keep();
+    let mut engine = hub.engine().unwrap();
+    let first = hub.target(CROWD).unwrap();
+    first.beat(Cadence::every(ms(1)).unwrap()).unwrap();
+    engine.turn(Tick::NOW);
+    let next = |engine: &mut Engine<u32>| {
+        clock.advance(ms(1));
+        engine.turn(clock.now());
+        let run = engine.next_run()?;
+        let key = *run.key();
+        run.execute();
+        Some(key)
+    };
+    // New targets, then known ones: all are set to beat, and woken.
+    for round in 1..=2 {
+        for key in 0..CROWD {
+            hub.wake(key, Wake::within(ms(3_600_000 * round)));
+            let cadence = Cadence::every(ms(7_200_000 * round)).unwrap();
+            hub.target(key).unwrap().beat(cadence).unwrap();
+        }
+        let mut turns = 0;
+        while turns == 0 || engine.deadline() == Tick::NOW {
+            assert_eq!(next(&mut engine), Some(CROWD), "its turn {turns} of round {round}");
+            turns += 1;
+            // Also where the engine has not heard of it before.
+            hub.wake(CROWD - 1, Wake::within(ms(3_000_000)));
+        }
+        assert!((4..20).contains(&turns), "{turns} turns");
+    }
+    first.stop_beating();
+    next(&mut engine);
+    let waiting = hub.snapshot().targets.into_iter();
+    let waiting = waiting.filter(|target| target.next_due.is_some() && target.next_beat.is_some());
+    assert_eq!(waiting.count(), CROWD as usize);
+    // What a driver on virtual time takes in at one instant, it takes in as a whole.
+    (0..CROWD).for_each(|key| _ = hub.wake(key, Wake::within(ms(3))));
+    engine.observe(clock.now());
+    assert!(engine.deadline() > Tick::NOW);
+    assert!(hub.counters().is_conserved(), "{:?}", hub.counters());
+}
+
+/// P3: where more is asked for than one turn takes in, the next one is due at once, until all is taken in: also for a
+/// new target of whose wake the engine heard before it knew it, and for a wake that came while it was behind.
+#[test]
+fn who_is_behind_turns_again() {
+    const CROWD: u32 = 1_500;
+    let clock = ManualClock::new();
+    let hub: Reveille<u32> = Builder::new().clock(clock.clone()).build().unwrap();
+    hub.install(|_: &Run<u32>| Outcome::ran()).unwrap().keep();
+    let mut engine = hub.engine().unwrap();
+    engine.turn(Tick::NOW);
+    let targets: Vec<_> = (0..CROWD).map(|key| hub.target(key).unwrap()).collect();
+    let at = |n| Tick::from_micros(n);
+    targets.last().unwrap().wake(Wake::at(at(9_000)));
+    let catch_up = |engine: &mut Engine<u32>| {
+        let turns = (1..).find(|_| {
+            engine.turn(Tick::NOW);
+            engine.deadline() != Tick::NOW
+        });
+        (turns, engine.deadline())
+    };
+    assert_eq!(catch_up(&mut engine), (Some(2), at(9_000)));
+    targets.iter().for_each(|target| _ = target.wake(Wake::at(at(8_000))));
+    engine.turn(Tick::NOW);
+    assert_eq!(engine.deadline(), Tick::NOW);
+    targets[0].wake(Wake::at(at(7_000)));
+    assert_eq!(catch_up(&mut engine), (Some(2), at(7_000)));
+}
+
+/// P8: a crowd whose beats fall on one instant beats by several turns, each target once.
+#[test]
+fn a_crowd_beats_as_one() {
+    const CROWD: u32 = 3_000;
+    let clock = ManualClock::new();
+    let hub: Reveille<u32> = Builder::new().clock(clock.clone()).build().unwrap();
+    hub.install(|_: &Run<u32>| Outcome::ran()).unwrap().keep();
+    let mut engine = hub.engine().unwrap();
+    for key in 0..CROWD {
+        hub.target(key).unwrap().beat(Cadence::every(ms(1_000)).unwrap()).unwrap();
+    }
+    engine.observe(Tick::NOW);
+    clock.advance(ms(1_000));
+    engine.turn(clock.now());
+    let beats = hub.counters().beats;
+    assert!((1..u64::from(CROWD)).contains(&beats), "all in one turn, or none: {beats}");
+    let mut runs = 0;
+    while {
+        while let Some(run) = engine.next_run() {
+            assert_eq!(run.missed(), 0);
+            runs += 1;
+            run.execute();
+        }
+        engine.turn(clock.now());
+        engine.deadline() <= clock.now()
+    } {}
+    assert_eq!((runs, hub.counters().beats), (CROWD, u64::from(CROWD)));
 }

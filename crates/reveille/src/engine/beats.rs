@@ -1,7 +1,7 @@
 //! Cadences (P8): a beat is a wake with urgency `Beat`, due at once.
 
-use super::Engine;
 use super::record::{Beating, Due, instant, tick};
+use super::{AT_ONCE, Engine};
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::node::show;
@@ -27,11 +27,13 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.state.beats.set(entry, from, instant(beating));
     }
 
+    /// The earliest that are due, so many at most.
     pub(super) fn beat_what_is_due(&mut self) {
-        while let Some((at, index)) = self.state.beats.first()
-            && at <= self.state.now
-        {
-            self.beat(index);
+        for _ in 0..AT_ONCE {
+            match self.state.beats.first() {
+                Some((at, index)) if at <= self.state.now => self.beat(index),
+                _ => return,
+            }
         }
     }
 

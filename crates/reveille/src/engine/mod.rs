@@ -50,6 +50,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use timers::Timers;
 
+/// For each cause, news, new targets, beats, so many targets at most are looked at in one turn: what a crowd asks
+/// for at one instant is taken in by turns that follow each other, and what else is due has its turn in between.
+const AT_ONCE: usize = 1_024;
+
 /// Where the engine's state is.
 pub(crate) enum Seat<K: Key, R: Reasons, P: Merge> {
     /// No driver has it.
@@ -105,7 +109,12 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     noting: bool,
     now: Tick,
     stopped: bool,
+    /// What was found in the ready set, and is to be looked at.
     news: Vec<usize>,
+    /// New targets that are to be taken in.
+    newcomers: std::vec::IntoIter<Arc<Node<K, P>>>,
+    /// There is more of these than one turn takes in, or than it has looked for.
+    is_behind: bool,
     recheck: Recheck,
 }
 
@@ -155,6 +164,8 @@ impl<K: Key, R: Reasons, P: Merge> Default for State<K, R, P> {
             now: Tick::NOW,
             stopped: false,
             news: Vec::new(),
+            newcomers: Vec::new().into_iter(),
+            is_behind: false,
             recheck: Recheck::default(),
         }
     }
@@ -216,9 +227,11 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// One step at instant `now`: collects what arrived, notes installs, beats.
     ///
     /// An instant before that of an earlier turn counts as that one. Allocates for targets
-    /// that wake for the first time; costs O(news), plus O(waiting) after an install.
+    /// that wake for the first time; costs O(news), plus O(waiting) after an install. Where more than about a
+    /// thousand targets have news, or beat, at once, this takes in as many, and [`deadline`](Self::deadline)
+    /// says that another turn is due now.
     pub fn turn(&mut self, now: Tick) {
-        self.collect(now);
+        self.collect(now, AT_ONCE);
         self.note_wall();
         self.beat_what_is_due();
         self.pass_limits();
@@ -230,12 +243,13 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// For drivers on virtual time that apply several steps at one instant; see also
     /// [`open`](Self::open).
     pub fn observe(&mut self, now: Tick) {
-        self.collect(now);
+        self.collect(now, usize::MAX);
         self.take_in_behind_runs();
         self.shut();
     }
 
-    fn collect(&mut self, now: Tick) {
+    /// Takes in what arrived, of so many targets `at_most`.
+    fn collect(&mut self, now: Tick, at_most: usize) {
         // Take first, collect second.
         self.shared.deadline.take();
         let state = &mut self.state;
@@ -243,26 +257,49 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.shared.times.last_turn.store(state.now.as_micros(), Ordering::Relaxed);
         self.shared.tallies.turns.add_alone(1);
         self.note();
-        let mut news = std::mem::take(&mut self.state.news);
-        self.shared.ready.drain(&mut news);
-        self.adopt();
+        // What an earlier turn left comes first, and the rest may wait in the ready set.
+        let was_behind = !self.state.news.is_empty();
+        if !was_behind {
+            self.shared.ready.drain(&mut self.state.news);
+        }
+        self.adopt(at_most);
+        let mut later = std::mem::take(&mut self.state.news);
+        let mut news = match later.len().checked_sub(at_most) {
+            None | Some(0) => std::mem::take(&mut later),
+            Some(left) => later.split_off(left),
+        };
+        let is_behind = !later.is_empty();
+        if was_behind || is_behind {
+            // Not so a run that has ended: another may start in its place.
+            for index in self.state.running.clone() {
+                self.collect_ending(index as usize);
+            }
+        }
         // Who is looked at as its run ends is not looked at again: its bit was taken before.
         news.retain(|&index| !self.collect_ending(index));
         for &index in &news {
             self.look(index);
         }
         news.clear();
-        self.state.news = news;
+        self.state.is_behind = was_behind || is_behind || self.state.newcomers.len() > 0;
+        self.state.news = if is_behind { later } else { news };
         self.note_stop();
     }
 
     /// When to call [`turn`](Self::turn) again at the latest, from state alone: the next beat,
-    /// start or run limit. [`Tick::NEVER`] if nothing but news can make it necessary.
+    /// start or run limit, or [`Tick::NOW`] where the last turn did not take in all. [`Tick::NEVER`] if nothing
+    /// but news can make it necessary.
     pub fn deadline(&self) -> Tick {
         let state = &self.state;
+        if state.is_behind {
+            return Tick::NOW;
+        }
         let next = self.next_start().filter(|_| self.can_start());
         let start = next.map_or(Tick::NEVER, |(at, _)| at);
-        start.min(state.beats.earliest()).min(state.limits.earliest())
+        start
+            .min(state.beats.earliest())
+            .min(state.limits.earliest())
+            .min(state.recheck.goes_on_at())
     }
 
     /// Arms the deadline slot with [`deadline`](Self::deadline), and returns the earliest instant
@@ -367,9 +404,14 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.state.detail_or_new(index)
     }
 
-    /// Takes in the targets that were created, in the order of their creation.
-    fn adopt(&mut self) {
-        for node in self.shared.registry.newcomers() {
+    /// Takes in the targets that were created, in the order of their creation, so many at most. What is asked of
+    /// one before is not lost: it is looked at here.
+    fn adopt(&mut self, at_most: usize) {
+        if self.state.newcomers.len() == 0 {
+            self.state.newcomers = self.shared.registry.newcomers().into_iter();
+        }
+        for _ in 0..at_most {
+            let Some(node) = self.state.newcomers.next() else { return };
             let index = node.index;
             let place = index as usize;
             if self.state.records.len() <= place {
@@ -427,6 +469,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.state.starts.clear();
         self.state.barriers.clear();
         self.state.beats.clear();
+        self.state.recheck.stop();
         #[cfg(feature = "calendar")]
         self.state.wall.hourly.clear();
         for record in self.state.records.iter_mut().flatten() {

@@ -9,8 +9,9 @@
 //! period apart and without a look in between, is lost; it is counted, reported, and served. In a
 //! correct core that never happens, which the storm asserts.
 //!
-//! It makes no turn of its own (P11), and no deadline: it goes along with the first turn after its
-//! period, and a driver turns at least each `max_sleep`. O(targets) each time.
+//! It begins with the first turn after its period, and makes none of its own for that (P11): a driver turns at
+//! least each `max_sleep`. O(targets) each time, but a slice of them in one turn: what is due does not wait for a
+//! look over a million targets. Between two slices a millisecond passes, at least.
 
 use super::Engine;
 use super::record::{Detail, Record};
@@ -22,40 +23,80 @@ use crate::reasons::Reasons;
 use crate::trace::tell;
 use reveille_core::{Tick, Urgency};
 use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::Duration;
 
 /// What the re-check remembers.
 #[derive(Default)]
 pub(super) struct Recheck {
     /// When it is due; not before there was a turn.
     due: Option<Tick>,
+    /// How far it has come, and when it goes on, where it has begun.
+    slice: Option<(usize, Tick)>,
     /// Targets that looked lost the last time, and that nobody has looked at since.
     suspects: BTreeSet<u32>,
 }
+
+/// So many targets are looked over in one turn: some milliseconds, where they come from memory.
+const SLICE: usize = 4_096;
+const PAUSE: Duration = Duration::from_millis(1);
 
 impl Recheck {
     /// The engine looks at this target.
     pub(super) fn looked_at(&mut self, index: u32) {
         self.suspects.remove(&index);
     }
+
+    /// Nobody starts any more.
+    pub(super) fn stop(&mut self) {
+        self.slice = None;
+    }
+
+    /// When it needs another turn.
+    pub(super) fn goes_on_at(&self) -> Tick {
+        self.slice.map_or(Tick::NEVER, |(_, at)| at)
+    }
 }
 
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
-    /// Looks over all targets, if it is time.
+    /// Looks over all targets, if it is time, or over the next slice of them. Not while news waits to be looked
+    /// at, which would seem lost.
     pub(super) fn recheck(&mut self) {
         let now = self.state.now;
-        let due = self.state.recheck.due;
-        if due.is_some_and(|due| now < due) || self.state.stopped {
+        if self.state.is_behind || self.state.stopped {
             return;
         }
-        self.state.recheck.due = Some(now + self.shared.policy.recheck);
+        let next = Some(now + self.shared.policy.recheck);
+        let Recheck { due, slice, .. } = self.state.recheck;
+        let (from, at) = slice.unwrap_or((0, due.unwrap_or(now)));
+        if now < at {
+            return;
+        }
         if due.is_none() {
+            self.state.recheck.due = next;
             return;
         }
-        let before = std::mem::take(&mut self.state.recheck.suspects);
-        let records = self.state.records.iter().flatten();
+        let all = self.state.records.len();
+        let to = all.min(from + SLICE);
+        self.recheck_slice(from..to);
+        if to < all {
+            self.state.recheck.slice = Some((to, now + PAUSE));
+            return;
+        }
+        // The next one begins a period from here, so that it comes to each target a period later at least.
+        (self.state.recheck.slice, self.state.recheck.due) = (None, next);
+        self.shared.tallies.rechecks.add_alone(1);
+    }
+
+    fn recheck_slice(&mut self, slice: Range<usize>) {
+        let records = self.state.records[slice.clone()].iter().flatten();
         let lost: BTreeSet<u32> =
             records.filter(|record| self.is_lost(record)).map(|record| record.node.index).collect();
-        self.shared.tallies.rechecks.add_alone(1);
+        let suspects = &mut self.state.recheck.suspects;
+        let (before, others): (BTreeSet<u32>, BTreeSet<u32>) =
+            suspects.iter().partition(|&&index| slice.contains(&(index as usize)));
+        *suspects = others;
+        suspects.extend(lost.difference(&before));
         for &index in before.intersection(&lost) {
             self.shared.tallies.found_by_recheck.add(1);
             tell!(self.shared, ERROR, "reveille.found_by_recheck", index = index);
@@ -63,7 +104,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             self.shared.fault(Place::Recheck, message);
             self.serve(index);
         }
-        self.state.recheck.suspects = lost.difference(&before).copied().collect();
     }
 
     /// Whether there is something to do for this target that neither bit nor store will bring up, as

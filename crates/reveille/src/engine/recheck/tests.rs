@@ -220,6 +220,65 @@ fn nothing_is_found_where_nothing_is_lost() {
     assert!(bench.hub.counters().rechecks > 20);
 }
 
+/// P5, P11: a crowd is looked over in slices, a millisecond apart, each time from the first to the last: a target
+/// at the end is found on the second look as well, and not before.
+#[test]
+fn a_crowd_is_looked_over_in_slices() {
+    let clock = ManualClock::new();
+    let hub: Reveille<u32> = Builder::new().clock(clock.clone()).build().expect("the policy holds");
+    hub.install(|_| ()).expect("it has not stopped").keep();
+    let mut engine = hub.engine().expect("nobody drives it");
+    let last = 2 * SLICE as u32 + 7;
+    (0..=last).for_each(|key| drop(hub.target(key).expect("there is room")));
+    engine.observe(clock.now());
+    engine.turn(clock.now());
+    hub.wake(last, Wake::now());
+    engine.shared.ready.drain(&mut Vec::new()); // it is lost
+    engine.shared.deadline.take();
+    let look = |engine: &mut Engine<u32>| {
+        clock.advance(PERIOD);
+        for slices in 1.. {
+            engine.turn(clock.now());
+            match engine.deadline() {
+                next if next == clock.now() + PAUSE => clock.advance(PAUSE),
+                _ => return (slices, hub.counters().found_by_recheck, hub.counters().rechecks),
+            }
+        }
+        unreachable!()
+    };
+    assert_eq!(look(&mut engine), (3, 0, 1), "once is no proof");
+    assert_eq!(look(&mut engine), (3, 1, 2));
+    engine.next_run().expect("it is served").execute();
+    assert_eq!(look(&mut engine), (3, 1, 3), "and found once");
+    // A period from its end: the last slice is not looked over again at once.
+    clock.advance(PERIOD - PAUSE);
+    engine.turn(clock.now());
+    assert_eq!(engine.deadline(), Tick::NEVER);
+    // What waits to be looked at is not lost, however long that takes.
+    clock.advance(PERIOD);
+    (0..=last).for_each(|key| _ = hub.wake(key, Wake::within(Duration::MAX)));
+    while {
+        engine.turn(clock.now());
+        engine.deadline() == Tick::NOW
+    } {
+        clock.advance(PERIOD);
+    }
+    assert_eq!(hub.counters().found_by_recheck, 1);
+    while engine.deadline() != Tick::NEVER {
+        clock.advance_to(engine.deadline());
+        engine.turn(clock.now());
+    }
+    clock.advance(PERIOD - PAUSE);
+    engine.turn(clock.now());
+    // A stop in the middle leaves nothing to go on with.
+    clock.advance(PAUSE);
+    engine.turn(clock.now());
+    assert_eq!(engine.deadline(), clock.now() + PAUSE);
+    hub.stop();
+    engine.turn(clock.now());
+    assert_eq!(engine.deadline(), Tick::NEVER);
+}
+
 impl Bench {
     fn target_index(&self) -> u32 {
         let records = self.engine.state.records.iter().flatten();
