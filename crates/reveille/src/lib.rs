@@ -104,6 +104,7 @@ mod hours;
 mod hub;
 mod installed;
 mod ledger;
+mod marks;
 mod merge;
 #[cfg(feature = "metrics")]
 mod meters;

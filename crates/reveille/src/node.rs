@@ -1,5 +1,6 @@
 //! What a hub shares about one target.
 
+use crate::marks::{Mark, Marks};
 use crate::merge::Merge;
 use crate::setting::SettingCell;
 use crate::sync::Mutex;
@@ -35,12 +36,8 @@ pub(crate) struct Extras<K, P> {
     pub(crate) setting: SettingCell,
     /// The merged payload of the wake that waits. Put in before the word, taken after it.
     pub(crate) payload: ArcSwapOption<P>,
-    /// 1 where the wake that waits is a barrier; set before the word.
-    pub(crate) barrier: AtomicU64,
-    /// 1 where somebody asked for what was given up.
-    pub(crate) revive: AtomicU64,
-    /// 1 where somebody has the target start clean.
-    pub(crate) forgive: AtomicU64,
+    /// Which of these cells hold something, and what else is said beside the word.
+    pub(crate) marks: Marks,
     /// Who awaits the wake that waits.
     pub(crate) tickets: Tickets,
     /// Held by an awaited wake and by a cancel, never by the driver nor by a plain wake.
@@ -107,9 +104,7 @@ impl<K, P> Extras<K, P> {
         Self {
             setting: SettingCell::new(),
             payload: ArcSwapOption::empty(),
-            barrier: AtomicU64::new(0),
-            revive: AtomicU64::new(0),
-            forgive: AtomicU64::new(0),
+            marks: Marks::none(),
             tickets: Tickets::new(),
             awaiting: Mutex::new(()),
             running: Tickets::new(),
@@ -186,10 +181,8 @@ impl<K, P: Merge> Extras<K, P> {
 
     /// Takes the payload of the wake that a run takes, whose word has been taken before.
     pub(crate) fn take_payload(&self) -> Option<Arc<P>> {
-        // Whoever put one in did so before the word, so a look at the cell does not miss it; most wakes
-        // have none, and a swap is dear.
-        let is_empty = self.payload.load().is_none();
-        if is_empty { None } else { self.payload.swap(None) }
+        // Whoever put one in marked it before the word; most wakes have none, and a swap is dear.
+        if self.marks.take(Mark::PAYLOAD).is_none() { None } else { self.payload.swap(None) }
     }
 
     /// Merges a payload that a run gave back in front of what came since.
@@ -213,6 +206,7 @@ impl<K, P: Merge> Extras<K, P> {
                 _ => false,
             };
             if same {
+                self.marks.put(Mark::PAYLOAD);
                 return;
             }
             seen = found;

@@ -7,7 +7,7 @@
 use crate::node::Node;
 use crate::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, SHARDS};
 use hashbrown::{DefaultHashBuilder, HashTable};
-use reveille_core::sync::Arc;
+use reveille_core::sync::{Arc, AtomicU64, Ordering};
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 use std::sync::PoisonError;
@@ -18,6 +18,8 @@ pub(crate) struct Registry<K, P> {
     hasher: DefaultHashBuilder,
     shards: [Shard<K, P>; SHARDS],
     indices: Mutex<Indices<K, P>>,
+    /// 1 where there are newcomers; changed under the lock of the indices.
+    has_newcomers: AtomicU64,
 }
 
 /// Who has which index, and who the engine does not know yet.
@@ -56,6 +58,7 @@ impl<K: Eq + Hash, P> Registry<K, P> {
                 limit,
                 newcomers: Vec::new(),
             }),
+            has_newcomers: AtomicU64::new(0),
         }
     }
 
@@ -114,12 +117,19 @@ impl<K: Eq + Hash, P> Registry<K, P> {
         }
         // Last, and under the lock: the engine learns of it before anybody can wake it.
         indices.newcomers.push(Arc::clone(&node));
+        // Relaxed: whoever wakes it has it from here, and the driver hears of that wake behind this.
+        self.has_newcomers.store(1, Ordering::Relaxed);
         Ok(node)
     }
 
     /// The targets that were created since the last call, in the order of their creation.
     pub(crate) fn newcomers(&self) -> Vec<Arc<Node<K, P>>> {
-        std::mem::take(&mut self.indices().newcomers)
+        if self.has_newcomers.load(Ordering::Relaxed) == 0 {
+            return Vec::new();
+        }
+        let mut indices = self.indices();
+        self.has_newcomers.store(0, Ordering::Relaxed);
+        std::mem::take(&mut indices.newcomers)
     }
 
     /// Forgets a removed target whose last run has ended; its index may be used again.

@@ -1,7 +1,8 @@
 use crate::cadence::Cadence;
 use crate::hub::Key;
+use crate::marks::Mark;
 use crate::merge::Merge;
-use crate::node::Node;
+use crate::node::{Extras, Node};
 use crate::reasons::Reasons;
 use crate::setting::{Claim, TakenBack, Wanted};
 use crate::shared::{Shared, lock};
@@ -9,7 +10,7 @@ use crate::snapshot::{TargetSnapshot, TargetState};
 use crate::ticket::{Ticket, Unserved};
 use crate::wake::{Refusal, Refused, Rejected, Wake, When, Woken};
 use reveille_core::pending::{Request, Verdict, Word};
-use reveille_core::sync::{Arc, Ordering};
+use reveille_core::sync::Arc;
 use reveille_core::{Generation, Tick, Urgency};
 use siphasher::sip::SipHasher13;
 use std::fmt;
@@ -127,6 +128,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         // No foreign code in here.
         let alone = lock(&extras.awaiting);
         let batch = extras.tickets.join();
+        extras.marks.put(Mark::TICKETS);
         let unnoted = self.shared.has_unnoted();
         let join = self.node.word.join(Request { due, reasons, urgency }, unnoted);
         drop(alone);
@@ -239,15 +241,17 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         }
         let now = self.shared.now();
         let wanted = self.wanted(cadence, now);
-        self.node.extras_or_new().setting.set(Some(wanted), now);
-        self.publish_setting();
+        let extras = self.node.extras_or_new();
+        extras.setting.set(Some(wanted), now);
+        self.publish_setting(&extras);
         Ok(())
     }
 
     /// Removes the cadence; a wake that waits stays.
     pub fn stop_beating(&self) {
-        self.node.extras_or_new().setting.set(None, self.shared.now());
-        self.publish_setting();
+        let extras = self.node.extras_or_new();
+        extras.setting.set(None, self.shared.now());
+        self.publish_setting(&extras);
     }
 
     /// `cadence`, as it falls for this target.
@@ -258,18 +262,25 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         Wanted { cadence, grid, resume }
     }
 
-    fn publish_setting(&self) {
-        self.shared.ready.set(self.node.index as usize);
+    fn publish_setting(&self, extras: &Extras<K, P>) {
+        self.mark_setting(extras);
         self.shared.demand_turn();
+    }
+
+    /// The driver is to hear of a setting.
+    fn mark_setting(&self, extras: &Extras<K, P>) {
+        extras.marks.put(Mark::SETTING);
+        self.shared.ready.set(self.node.index as usize);
     }
 
     /// A runner sets the cadence as its own. The caller demands a turn.
     pub(crate) fn claim(&self, cadence: &Cadence, by: Generation) -> Claim {
         let now = self.shared.now();
         let wanted = self.wanted(cadence.clone(), now);
-        let claim = self.node.extras_or_new().setting.claim(&wanted, by, now);
+        let extras = self.node.extras_or_new();
+        let claim = extras.setting.claim(&wanted, by, now);
         if matches!(claim, Claim::Set | Claim::Unchanged) {
-            self.shared.ready.set(self.node.index as usize);
+            self.mark_setting(&extras);
         }
         claim
     }
@@ -279,7 +290,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         let Some(extras) = self.node.extras() else { return TakenBack::Gone };
         let taken = extras.setting.take_back(by, self.shared.now());
         if taken == TakenBack::Yes {
-            self.shared.ready.set(self.node.index as usize);
+            self.mark_setting(&extras);
         }
         taken
     }
@@ -300,7 +311,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         drop(alone);
         if cancelled && let Some(extras) = &extras {
             // Not heard of yet, where it waits behind a run; a request that races this may lose it.
-            extras.barrier.swap(0, Ordering::Relaxed);
+            extras.marks.take(Mark::BARRIER);
             drop(extras.payload.swap(None));
         }
         if let Some(tickets) = tickets {
@@ -330,7 +341,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         let postponed = self.node.word.postpone(instant);
         if postponed {
             if let Some(extras) = self.node.extras() {
-                extras.barrier.swap(0, Ordering::Relaxed); // as a cancel does
+                extras.marks.take(Mark::BARRIER); // as a cancel does
             }
             self.shared.publish(self.node.index, Tick::NOW);
         }
@@ -360,7 +371,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         let due = self.due(wake.when, || self.shared.now());
         let urgent = Request { due, reasons: wake.reason_bits(), urgency: Urgency::Urgent };
         // Before the word: who takes the wake from it finds the mark.
-        self.node.extras_or_new().barrier.swap(1, Ordering::AcqRel);
+        self.node.extras_or_new().marks.put(Mark::BARRIER);
         let unnoted = self.shared.has_unnoted();
         let join = self.node.word.join(urgent, unnoted);
         if join.publish {
@@ -394,7 +405,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
         let Some(extras) = self.node.extras().filter(|_| self.is_poisoned()) else {
             return false;
         };
-        extras.revive.swap(1, Ordering::AcqRel);
+        extras.marks.put(Mark::REVIVE);
         self.shared.ready.set(self.node.index as usize);
         self.shared.demand_turn();
         true
@@ -408,7 +419,7 @@ impl<K: Key, R: Reasons, P: Merge> Target<K, R, P> {
     pub fn forgive(&self) {
         // A target without extras never ran.
         let Some(extras) = self.node.extras() else { return };
-        extras.forgive.swap(1, Ordering::AcqRel);
+        extras.marks.put(Mark::FORGIVE);
         self.shared.ready.set(self.node.index as usize);
         self.shared.demand_turn();
     }

@@ -197,6 +197,7 @@ impl Tickets {
     }
 
     /// Whether somebody may wait here; a join that is under way may be missed.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.load().is_none()
     }

@@ -5,6 +5,7 @@ use super::record::{Detail, InFlight, Poison};
 use crate::fault::{Place, contain};
 use crate::history::History;
 use crate::hub::Key;
+use crate::marks::Mark;
 use crate::merge::Merge;
 use crate::node::{Last, show};
 use crate::outcome::Done;
@@ -19,6 +20,7 @@ use fastrand::Rng;
 use reveille_core::Tick;
 use reveille_core::Urgency;
 use reveille_core::completion::Ending;
+use reveille_core::pending::Word;
 use reveille_core::sync::{Arc, Ordering};
 use std::time::Duration;
 
@@ -44,7 +46,7 @@ enum Kept {
 }
 
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
-    /// Collects the ending of a target's run, if it has ended. True if that had the target looked at.
+    /// Collects the ending of a target's run, if it has ended. True if nothing is left to look at.
     pub(super) fn collect_ending(&mut self, index: usize) -> bool {
         let Ok(index) = u32::try_from(index) else { return false };
         let ending = self.node(index).and_then(|node| node.completion.collect());
@@ -148,7 +150,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     }
 
     /// Clears RUNNING, and merges what the run gave back with what came during it. True if the target
-    /// was looked at.
+    /// was looked at, or need not be.
     fn end(&mut self, index: u32, run: &InFlight<P>, kept: Option<Kept>) -> bool {
         let Some(node) = self.node(index) else { return false };
         let now = self.state.now;
@@ -230,11 +232,21 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let Some(word) = self.node(index).map(|node| node.word.load()) else { return false };
         // What came during the run is merged already: as news it would be as young as this instant.
         let known = word == after && word.has_wake() && !word.is_cancelled();
-        let is_placed = known && self.place(index, word);
-        if !is_placed {
+        if known && self.place(index, word) {
+            return false;
+        }
+        if word != Word::IDLE || !self.is_at_rest(index) {
             self.look(index as usize);
         }
-        !is_placed
+        true
+    }
+
+    /// Whether nothing is to be done for a target that is idle, whose run has just ended.
+    fn is_at_rest(&self, index: u32) -> bool {
+        let record = self.state.records.get(index as usize).and_then(Option::as_ref);
+        let extras = record.and_then(|record| record.detail.as_ref()).map(|detail| &detail.extras);
+        self.shared.policy.missed != Missed::Burst // then beats may be owed
+            && extras.is_some_and(|extras| extras.marks.look().is_none())
     }
 
     /// Before anything is looked at: whether a cancel came meanwhile still shows in the word.
@@ -243,6 +255,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let Some(detail) = self.detail(index) else { return };
         let extras = Arc::clone(&detail.extras);
         extras.tickets.give_back(&run.tickets);
+        extras.marks.put(Mark::TICKETS);
         let Some(node) = self.node(index) else { return };
         let word = node.word.load();
         if word.is_closed() {

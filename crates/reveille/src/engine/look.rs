@@ -5,14 +5,15 @@ use super::record::{Beating, Hold, instant};
 use crate::cadence::Grid;
 use crate::fault::{Place, contain};
 use crate::hub::Key;
+use crate::marks::Mark;
 use crate::merge::Merge;
-use crate::node::{Extras, show};
+use crate::node::show;
 use crate::policy::OnReplace;
 use crate::reasons::Reasons;
 use crate::setting::Wanted;
 use reveille_core::completion::Ending;
 use reveille_core::pending::{Request, Taken, Verdict, Word};
-use reveille_core::sync::{Arc, AtomicU64, Guard, Ordering};
+use reveille_core::sync::{Arc, Guard, Ordering};
 use reveille_core::{Tick, Urgency};
 
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
@@ -261,26 +262,25 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// asked for, or that the target starts clean. True if that has changed the word.
     fn heed(&mut self, index: u32) -> bool {
         let Some(record) = self.record(index) else { return false };
-        // Who says something has made the extras; a target that has a detail has them there.
-        let said = match &record.detail {
-            Some(detail) => Said::of(&detail.extras),
-            None => record.node.extras().map_or(Said::default(), |extras| Said::of(&extras)),
-        };
-        if said.barrier
+        let said = record.take_marks(Mark::SAID);
+        if said.is_none() {
+            return false;
+        }
+        if said.has(Mark::BARRIER)
             && let Some(detail) = self.detail_or_new(index)
         {
             detail.is_barrier = true;
         }
-        if said.forgive
+        if said.has(Mark::FORGIVE)
             && let Some(detail) = self.detail_or_new(index)
         {
             detail.hold = Hold::default();
             show(&detail.extras.vitals.attempts, 0);
         }
-        if said.revive {
+        if said.has(Mark::REVIVE) {
             self.revive(index);
         }
-        said.revive
+        said.has(Mark::REVIVE)
     }
 
     /// What was given up is asked for again, and the target is as if it had not failed.
@@ -331,6 +331,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// Takes in the latest setting of the cadence, if it is news.
     fn obey(&mut self, index: u32) {
         let Some(record) = self.record(index) else { return };
+        if record.take_marks(Mark::SETTING).is_none() {
+            return;
+        }
         let news = match &record.detail {
             Some(detail) => detail.extras.setting.news(detail.setting.as_ref()),
             None => record.node.extras().and_then(|extras| extras.setting.news(None)),
@@ -421,22 +424,4 @@ fn started(grid: Grid, old: Option<Beating>, asked_at: Tick) -> Beating {
         _ => grid.after(asked_at),
     });
     Beating { grid, next, last }
-}
-
-/// What is said beside a word, and heard once.
-#[derive(Clone, Copy, Default)]
-struct Said {
-    barrier: bool,
-    revive: bool,
-    forgive: bool,
-}
-
-impl Said {
-    fn of<K, P>(extras: &Extras<K, P>) -> Self {
-        let take = |word: &AtomicU64| {
-            word.load(Ordering::Acquire) > 0 && word.swap(0, Ordering::AcqRel) > 0
-        };
-        let (barrier, revive) = (take(&extras.barrier), take(&extras.revive));
-        Self { barrier, revive, forgive: take(&extras.forgive) }
-    }
 }

@@ -408,7 +408,11 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// one before is not lost: it is looked at here.
     fn adopt(&mut self, at_most: usize) {
         if self.state.newcomers.len() == 0 {
-            self.state.newcomers = self.shared.registry.newcomers().into_iter();
+            let newcomers = self.shared.registry.newcomers();
+            if newcomers.is_empty() {
+                return;
+            }
+            self.state.newcomers = newcomers.into_iter();
         }
         for _ in 0..at_most {
             let Some(node) = self.state.newcomers.next() else { return };

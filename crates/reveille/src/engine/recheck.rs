@@ -18,6 +18,7 @@ use super::record::{Detail, Record};
 use super::timers::Entry;
 use crate::fault::Place;
 use crate::hub::Key;
+use crate::marks::Mark;
 use crate::merge::Merge;
 use crate::reasons::Reasons;
 use crate::trace::tell;
@@ -145,6 +146,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     fn serve(&mut self, index: u32) {
         self.collect_ending(index as usize);
         if let Some(record) = self.record(index) {
+            if let Some(extras) = record.node.extras() {
+                extras.marks.put(Mark::SETTING);
+            }
             let entry = record.entry();
             let next = record.detail.as_ref().and_then(|detail| detail.cadence);
             let next = next.map_or(Tick::NEVER, |beating| beating.next);

@@ -4,6 +4,7 @@ use super::timers::Entry;
 use crate::cadence::Grid;
 use crate::fault::contain;
 use crate::installed::Runs;
+use crate::marks::Mark;
 use crate::merge::Merge;
 use crate::node::{Extras, Node, show};
 use crate::policy::{Flood, Policy};
@@ -25,6 +26,15 @@ pub(super) struct Record<K, P> {
 impl<K, P> Record<K, P> {
     pub(super) fn entry(&self) -> Entry {
         Entry { created: self.created, index: self.node.index }
+    }
+
+    /// Takes marks that lie beside the word. Who puts one has made the extras; a target that has a detail has them
+    /// there.
+    pub(super) fn take_marks(&self, marks: Mark) -> Mark {
+        match &self.detail {
+            Some(detail) => detail.extras.marks.take(marks),
+            None => self.node.extras().map_or(Mark::NONE, |extras| extras.marks.take(marks)),
+        }
     }
 
     /// The node, and the detail, made now if there is none; renewed for the handler of `generation`.

@@ -8,6 +8,7 @@ use crate::fault::Place;
 use crate::fault::contain;
 use crate::hub::Key;
 use crate::installed::Stay;
+use crate::marks::Mark;
 use crate::merge::Merge;
 use crate::node::{Extras, Node, show};
 use crate::policy::{Flood, Missed, OnOverrun};
@@ -229,7 +230,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// whoever's wake is in it has set the mark before.
     fn is_marked_as_barrier(&mut self, index: u32) -> bool {
         let marked = self.record(index).and_then(|record| record.detail.as_ref());
-        marked.is_some_and(|detail| detail.extras.barrier.load(Ordering::Acquire) > 0)
+        marked.is_some_and(|detail| detail.extras.marks.look().has(Mark::BARRIER))
     }
 
     /// Puts back what was taken from the word, with what came meanwhile.
@@ -287,7 +288,7 @@ fn take_tickets<K: Key, R: Reasons, P: Merge>(
     extras: &Extras<K, P>,
     shared: &Shared<K, R, P>,
 ) -> Taken {
-    if extras.tickets.is_empty() {
+    if extras.marks.take(Mark::TICKETS).is_none() {
         return Taken::NONE;
     }
     let tickets = extras.tickets.take();
