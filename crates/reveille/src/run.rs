@@ -254,8 +254,10 @@ impl<K: Key, R: Reasons, P: Merge> Run<K, R, P> {
             Ok(()) => {
                 // Published first: whoever waits for the gate finds the ending on its way. Rings
                 // also a driver that no wake need ring, since no handler is installed.
-                self.shared.ready.set(self.node.index as usize);
-                self.shared.demand_turn();
+                if !is_collected_here(&self.node) {
+                    self.shared.ready.set(self.node.index as usize);
+                    self.shared.demand_turn();
+                }
                 self.shared.leave_gate();
             }
             Err(_) => self.shared.tallies.late_completions.add(1),
@@ -328,6 +330,27 @@ pub(crate) fn drives_inline<K: Key, R: Reasons, P: Merge>(hub: &Arc<Shared<K, R,
 /// Whether a run of the hub at this address can only come once this thread is through with what it does.
 pub(crate) fn is_needed_by(hub: usize) -> bool {
     DRIVES.get() == hub
+}
+
+thread_local! {
+    /// The target, by address, whose run this thread's engine executes, and then looks how it ended.
+    #[allow(clippy::missing_const_for_thread_local)] // as above
+    static COLLECTED: Cell<usize> = Cell::new(0);
+}
+
+/// Executes a run, whose ending the caller then collects: nobody else is told of it, if it ends on this thread.
+pub(crate) fn execute_to_collect<K: Key, R: Reasons, P: Merge>(
+    run: Run<K, R, P>,
+) -> Result<(), String> {
+    let outer = COLLECTED.replace(Arc::as_ptr(&run.node).addr());
+    // The handler's panics end its run; what is left are those of its `Drop`.
+    let executed = contain(|| run.execute());
+    COLLECTED.set(outer);
+    executed
+}
+
+fn is_collected_here<K, P>(node: &Arc<Node<K, P>>) -> bool {
+    COLLECTED.get() == Arc::as_ptr(node).addr()
 }
 
 struct Inside;

@@ -80,6 +80,8 @@ pub(crate) struct Times {
     pub(crate) noted: AtomicU64,
     /// The instant of the last turn: a lower bound of now.
     pub(crate) last_turn: AtomicU64,
+    /// Handlers that their owners removed, or a stop.
+    pub(crate) removals: AtomicU64,
 }
 
 impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
@@ -96,6 +98,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
                 installs: AtomicU64::new(0),
                 noted: AtomicU64::new(0),
                 last_turn: AtomicU64::new(0),
+                removals: AtomicU64::new(0),
             }),
             ringer: ArcSwapOption::empty(),
             registry: Registry::new(max_targets),
@@ -274,6 +277,11 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
             return;
         }
         let handler = self.slot.close();
+        let noted = match &mut *lock(&self.seat) {
+            engine::Seat::Free(state) => state.let_go(),
+            engine::Seat::Taken => None,
+        };
+        self.times.removals.fetch_add(1, Ordering::AcqRel); // so that the driver lets go of it too
         let mut discarded = 0;
         self.registry.for_each(|node| discarded += self.close(node).unwrap_or(0));
         let left = || self.gate.load().in_flight();
@@ -282,7 +290,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
             self.abandon();
         }
         self.demand_turn();
-        self.discard(handler);
+        self.discard((handler, noted));
         tell!(
             self,
             INFO,
@@ -353,7 +361,11 @@ impl<K: Key, R: Reasons, P: Merge> Owner for Shared<K, R, P> {
                 self.times.installs.fetch_add(1, Ordering::AcqRel);
                 self.demand_turn();
             }
-            Change::Disposed(Disposal::Removed) => self.demand_turn(),
+            Change::Disposed(Disposal::Removed) => {
+                // Release: as above.
+                self.times.removals.fetch_add(1, Ordering::AcqRel);
+                self.demand_turn();
+            }
             Change::Disposed(Disposal::Superseded) => self.tallies.stale_disposes.add(1),
             _ => {}
         }

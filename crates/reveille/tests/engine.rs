@@ -693,3 +693,78 @@ fn a_crowd_beats_as_one() {
     } {}
     assert_eq!((runs, hub.counters().beats), (CROWD, u64::from(CROWD)));
 }
+
+/// P6, P9, P12: what an engine executes itself is collected when it returns, as of then, without a turn; what the
+/// handler asked for meanwhile is served, and whoever is told of a run is told of this one.
+#[test]
+fn an_engine_executes_runs_itself() {
+    let clock = ManualClock::new();
+    let hub: Reveille<&'static str> =
+        Builder::new().clock(clock.clone()).policy(|p| p.retry_after = ms(5)).build().unwrap();
+    let time = clock.clone();
+    let handler = move |run: &Run<&'static str>| {
+        time.advance(ms(10));
+        match *run.key() {
+            "busy" if run.attempt() == 1 => Outcome::busy(),
+            "again" if run.started() < Tick::NOW + ms(50) => {
+                run.hub().wake("again", Wake::now());
+                Outcome::ran()
+            }
+            "panics" => std::panic::resume_unwind(Box::new("as told")),
+            _ => Outcome::ran(),
+        }
+    };
+    hub.install(handler).unwrap().keep();
+    let mut engine = hub.engine().unwrap();
+    engine.turn(Tick::NOW);
+    hub.wake("busy", Wake::now());
+    let ticket = hub.wake_awaited("again", Wake::now()).unwrap();
+    engine.turn(Tick::NOW);
+    let turns = hub.counters().turns;
+    let execute = |engine: &mut Engine<&'static str>| {
+        let run = engine.next_run()?;
+        let (key, started) = (*run.key(), run.started().as_micros() / 1_000);
+        engine.execute(run);
+        Some((key, started))
+    };
+    assert_eq!(execute(&mut engine), Some(("busy", 0)));
+    assert_eq!(engine.active(), 0, "collected");
+    assert_eq!(execute(&mut engine), Some(("again", 10)));
+    assert_eq!(ticket.answer(), Some(Ok(reveille::Done::Ran)));
+    // The floor of the one has passed, and the other was woken during its run.
+    assert_eq!(execute(&mut engine), Some(("busy", 20)), "as of its floor: 15");
+    assert_eq!(execute(&mut engine), Some(("again", 30)), "as of its ending: 20");
+    assert_eq!(execute(&mut engine), Some(("again", 40)));
+    assert_eq!(execute(&mut engine), Some(("again", 50)));
+    assert_eq!(execute(&mut engine), None);
+    assert_eq!(hub.counters().turns, turns);
+    hub.wake("panics", Wake::now());
+    engine.turn(clock.now());
+    assert_eq!(execute(&mut engine), Some(("panics", 60)));
+    assert_eq!((hub.counters().panics, engine.active()), (1, 0));
+    assert!(hub.counters().is_conserved(), "{:?}", hub.counters());
+    // Of another hub's run its own driver is told.
+    let other: Reveille<&'static str> = Builder::new().clock(clock.clone()).build().unwrap();
+    other.install(|_| ()).unwrap().keep();
+    let mut others = other.engine().unwrap();
+    other.wake("other", Wake::now());
+    others.turn(clock.now());
+    engine.execute(others.next_run().unwrap());
+    assert_eq!((others.arm(), others.active()), (Tick::NOW, 1));
+    others.turn(clock.now());
+    assert_eq!(others.active(), 0);
+    // The other way, the driver is told.
+    hub.wake("plain", Wake::now());
+    engine.turn(clock.now());
+    engine.next_run().unwrap().execute();
+    assert_eq!(engine.arm(), Tick::NOW);
+    // A stop while it is executed: nothing starts, and all is collected.
+    engine.turn(clock.now());
+    hub.wake("stopped", Wake::now());
+    engine.turn(clock.now());
+    let run = engine.next_run().unwrap();
+    hub.stop();
+    engine.execute(run);
+    engine.turn(clock.now());
+    assert!(engine.is_finished() && hub.counters().is_conserved());
+}

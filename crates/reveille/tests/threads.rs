@@ -5,8 +5,8 @@
 
 use crossbeam_channel::{Receiver, unbounded};
 use reveille::{
-    Builder, Cadence, Counters, DriveError, OnReplace, Outcome, Place, PolicyError, Refusal,
-    Reveille, Run, StartError, Wake, Woken,
+    Builder, Cadence, Counters, DriveError, OnReplace, Outcome, Place, PolicyError, Precision,
+    Refusal, Reveille, Run, StartError, Wake, Woken,
 };
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -433,4 +433,39 @@ fn a_hub_at_rest_does_not_turn() {
         hub.counters().turns == before
     });
     assert!(at_rest, "{:?}", hub.counters());
+}
+
+/// P15: a hub that has stopped keeps nothing of its handler, whoever holds a handle to it or to a target.
+#[test]
+fn a_stopped_hub_lets_go_of_its_handler() {
+    for inline in [false, true] {
+        let held = Arc::new(());
+        let hub: Hub = Builder::new().build().unwrap();
+        let theirs = Arc::clone(&held);
+        hub.install(move |_| _ = &theirs).unwrap().keep();
+        let target = hub.target("main").unwrap();
+        let precision = if inline { Precision::new().inline() } else { Precision::new() };
+        let driver = hub.drive_with(precision).unwrap();
+        assert!(target.wake_awaited(Wake::now()).unwrap().wait_timeout(LIMIT).unwrap().is_ok());
+        conserved(&hub, driver);
+        assert_eq!(Arc::strong_count(&held), 1);
+        assert!(target.is_removed());
+    }
+    // By hand: with an engine that turns once more, with one that does not, and with none any more.
+    for case in 0..3 {
+        let held = Arc::new(());
+        let hub: Hub = Builder::new().build().unwrap();
+        let theirs = Arc::clone(&held);
+        hub.install(move |_| _ = &theirs).unwrap().keep();
+        let mut engine = hub.engine().unwrap();
+        engine.turn(hub.now());
+        let mut engine = (case < 2).then_some(engine);
+        hub.stop().wait();
+        if let Some(engine) = engine.as_mut().filter(|_| case == 0) {
+            engine.turn(hub.now());
+            assert_eq!(Arc::strong_count(&held), 1, "turned");
+        }
+        drop(engine);
+        assert_eq!(Arc::strong_count(&held), 1, "case {case}");
+    }
 }

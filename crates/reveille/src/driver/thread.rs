@@ -1,12 +1,12 @@
 use super::precision::Precision;
 use super::workers::Workers;
 use crate::engine::{AlreadyDriven, Engine};
-use crate::fault::{Place, contain};
+use crate::fault::Place;
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::policy::{OnOverrun, OnReplace};
 use crate::reasons::Reasons;
-use crate::run::{self, Run};
+use crate::run;
 use crate::shared::{Ring, Shared};
 use reveille_core::sync::Arc;
 use std::fmt;
@@ -125,16 +125,8 @@ impl fmt::Debug for Driver {
     }
 }
 
-/// Executes a run, and outlives it.
-pub(super) fn execute<K: Key, R: Reasons, P: Merge>(
-    run: Run<K, R, P>,
-    shared: &Arc<Shared<K, R, P>>,
-) {
-    // The handler's panics end its run; what is left are those of its `Drop`.
-    if let Err(message) = contain(|| run.execute()) {
-        shared.fault(Place::Drop, message);
-    }
-}
+/// So many runs the driver's own thread executes before it turns again, for news and beats.
+const INLINE_RUNS: usize = 16;
 
 /// The driver: a page around the engine.
 fn drive<K: Key, R: Reasons, P: Merge>(
@@ -156,13 +148,18 @@ fn drive<K: Key, R: Reasons, P: Merge>(
         let now = engine.now();
         let turned = engine.guard(|engine| {
             engine.turn(now);
-            if let Some(workers) = &workers {
-                workers.replace(engine.overrunning());
-            }
-            while let Some(run) = engine.next_run() {
-                match &workers {
-                    Some(workers) => workers.submit(run),
-                    None => execute(run, shared),
+            match &workers {
+                Some(workers) => {
+                    workers.replace(engine.overrunning());
+                    while let Some(run) = engine.next_run() {
+                        workers.submit(run);
+                    }
+                }
+                None => {
+                    for _ in 0..INLINE_RUNS {
+                        let Some(run) = engine.next_run() else { break };
+                        engine.execute(run);
+                    }
                 }
             }
         });

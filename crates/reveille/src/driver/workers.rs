@@ -1,7 +1,6 @@
 //! A pool of threads that execute runs.
 
-use super::thread::execute;
-use crate::fault::Place;
+use crate::fault::{Place, contain};
 use crate::hub::Key;
 use crate::merge::Merge;
 use crate::reasons::Reasons;
@@ -92,7 +91,10 @@ impl<K: Key, R: Reasons, P: Merge> Workers<K, R, P> {
                 }
                 crew.vacant.fetch_add(1, Ordering::AcqRel);
                 let Ok(run) = taken.recv() else { return };
-                execute(run, &shared);
+                // The handler's panics end its run; what is left are those of its `Drop`.
+                if let Err(message) = contain(|| run.execute()) {
+                    shared.fault(Place::Drop, message);
+                }
             }
         });
         if started.is_err() {

@@ -56,11 +56,10 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     fn finish(&mut self, index: u32, ending: Ending) -> bool {
         let (now, current) = (self.state.now, self.state.generation);
         let Some(record) = self.record(index) else { return false };
-        let entry = record.entry();
         let run = record.detail.as_mut().and_then(|detail| detail.run.take());
         let Some(run) = run else { return false };
         self.leave_running(index, run.place);
-        self.state.limits.set(entry, run.limit, Tick::NEVER);
+        self.forget_limits();
         if !run.overran {
             self.state.active -= 1;
         }

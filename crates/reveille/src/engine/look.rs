@@ -24,6 +24,17 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// one that is noted at it. Nothing that is moved may note in between, since what is not
     /// moved yet would then pass for moved.
     pub(super) fn note(&mut self) {
+        // Acquire: pairs with the owner's increment, so the slot shows it to us. What is about to be counted is
+        // told by another turn.
+        let removals = self.shared.times.removals.load(Ordering::Acquire);
+        if self.state.removals != Some(removals) || self.shared.has_unnoted() {
+            self.state.removals = Some(removals);
+            self.note_slot();
+        }
+    }
+
+    /// The same, where the slot may show more than is counted yet.
+    pub(super) fn note_slot(&mut self) {
         loop {
             // Acquire: pairs with the installer's increment, so its entry is in the slot for us.
             let installs = self.shared.times.installs.load(Ordering::Acquire);

@@ -40,10 +40,12 @@ use crate::merge::Merge;
 use crate::node::{Node, show};
 use crate::policy::Policy;
 use crate::reasons::Reasons;
+use crate::run::{self, Run};
 use crate::shared::{Ring, Shared, lock};
 use fastrand::Rng;
 use recheck::Recheck;
 use record::{Detail, Parts, Record};
+use reveille_core::completion::RunNumber;
 use reveille_core::sync::{Arc, Ordering, PlainU64};
 use reveille_core::{Generation, Tick};
 use std::collections::{BTreeSet, VecDeque};
@@ -90,8 +92,9 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     rng: Rng,
     /// When cadences beat.
     beats: Timers,
-    /// When runs pass their limit.
-    limits: Timers,
+    /// When runs pass their limit. It is as long for all, so they stand in the order of their starts; one that
+    /// has ended may stand among them still, but not in front.
+    limits: VecDeque<(Tick, u32, RunNumber)>,
     /// Targets with a run in flight; each run knows its place here.
     running: Vec<u32>,
     /// Targets that wait for a removed one of the same key.
@@ -100,6 +103,8 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     active: usize,
     /// The last starts of all targets, oldest first, as many as matter to the rate of all.
     starts_of_all: VecDeque<Tick>,
+    /// Removals of handlers, as noted; nothing before the first turn.
+    removals: Option<u64>,
     /// The handler, as noted.
     entry: Option<HeldEntry<K, R, P>>,
     generation: Generation,
@@ -123,6 +128,11 @@ impl<K: Key, R: Reasons, P: Merge> State<K, R, P> {
     pub(crate) fn seeded(seed: Option<u64>) -> Self {
         let rng = seed.map_or_else(Rng::new, Rng::with_seed);
         Self { rng, ..Self::default() }
+    }
+
+    /// The handler, of which a stopped hub keeps nothing.
+    pub(crate) fn let_go(&mut self) -> Option<HeldEntry<K, R, P>> {
+        self.entry.take()
     }
 
     fn record(&mut self, index: u32) -> Option<&mut Record<K, P>> {
@@ -152,11 +162,12 @@ impl<K: Key, R: Reasons, P: Merge> Default for State<K, R, P> {
             wall: instants::Wall::default(),
             rng: Rng::new(),
             beats: Timers::default(),
-            limits: Timers::default(),
+            limits: VecDeque::new(),
             running: Vec::new(),
             blocked: BTreeSet::new(),
             active: 0,
             starts_of_all: VecDeque::new(),
+            removals: None,
             entry: None,
             generation: Generation::NONE,
             handler_since: Tick::NOW,
@@ -238,6 +249,23 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.recheck();
     }
 
+    /// Executes a run on this thread, and takes in at once how it ended: [`Run::execute`], without the turn that
+    /// would collect it. For drivers that run handlers themselves.
+    ///
+    /// The clock is read when it has ended, and what is due by then starts next; but beats and news want a
+    /// [`turn`](Self::turn), so make one after some runs. A run of another hub is executed, no more.
+    pub fn execute(&mut self, run: Run<K, R, P>) {
+        if !Arc::ptr_eq(&run.shared, &self.shared) {
+            return run.execute();
+        }
+        let index = run.node.index;
+        if let Err(message) = run::execute_to_collect(run) {
+            self.shared.fault(Place::Drop, message);
+        }
+        self.state.now = self.now();
+        self.collect_ending(index as usize);
+    }
+
     /// A turn without beats: all that was asked for up to here is taken in as asked for at `now`.
     ///
     /// For drivers on virtual time that apply several steps at one instant; see also
@@ -298,7 +326,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let start = next.map_or(Tick::NEVER, |(at, _)| at);
         start
             .min(state.beats.earliest())
-            .min(state.limits.earliest())
+            .min(state.limits.front().map_or(Tick::NEVER, |&(at, ..)| at))
             .min(state.recheck.goes_on_at())
     }
 
@@ -495,8 +523,14 @@ impl<K: Key, R: Reasons, P: Merge> Drop for Engine<K, R, P> {
     fn drop(&mut self) {
         self.shared.ringer.store(None);
         self.shared.bell.rise();
-        let state = std::mem::take(&mut self.state);
-        *lock(&self.shared.seat) = Seat::Free(state);
+        let mut state = std::mem::take(&mut self.state);
+        let mut seat = lock(&self.shared.seat);
+        // Under the lock: a stop that comes later finds the handler there.
+        let stopped = self.shared.gate.load().is_closed();
+        let handler = if stopped { state.let_go() } else { None };
+        *seat = Seat::Free(state);
+        drop(seat);
+        self.shared.discard(handler);
     }
 }
 
@@ -568,6 +602,44 @@ mod tests {
         assert_eq!(since(), 40, "a run with beats, and two behind it");
         run_until(45, &[]);
         assert_eq!(since(), never, "a run with beats, and none behind it");
+    }
+
+    /// P10, P15: when each run passes its limit is known, in the room of those in flight, whichever has ended.
+    #[test]
+    fn limits_are_kept_of_what_is_in_flight() {
+        let clock = ManualClock::new();
+        let hub: Reveille<u8> = Builder::new()
+            .clock(clock.clone())
+            .policy(|p| p.run_limit = Some(Duration::from_secs(10)))
+            .build()
+            .unwrap();
+        hub.install(|_| ()).unwrap().keep();
+        let mut engine = hub.engine().unwrap();
+        let at = |n: u64| Tick::from_micros(n);
+        let mut hung = Vec::new();
+        for n in 1..=1_000 {
+            clock.advance_to(at(n));
+            hub.wake(if n % 500 == 1 { (n / 500) as u8 } else { 7 }, Wake::now());
+            engine.turn(at(n));
+            let run = engine.next_run().unwrap();
+            match n % 500 {
+                1 => hung.push(run),
+                2 => run.execute(),
+                _ => engine.execute(run),
+            }
+            engine.turn(at(n));
+            assert_eq!(engine.deadline(), at(10_000_001), "the first one in flight");
+            assert!(engine.state.limits.len() <= 2 * hung.len() + 64, "{n}");
+        }
+        hung.remove(0).execute();
+        engine.turn(at(1_000));
+        assert_eq!(engine.deadline(), at(10_000_501), "the next one in flight");
+        engine.turn(at(10_000_501));
+        assert_eq!((engine.overrunning(), hub.counters().overran), (1, 1));
+        assert_eq!(engine.deadline(), Tick::NEVER);
+        hung.remove(0).execute();
+        engine.turn(at(10_000_501));
+        assert_eq!((engine.overrunning(), engine.active()), (0, 0));
     }
 
     /// P13, P15: while a run is in flight a stop finds the tickets that it serves; then they are let go.

@@ -391,8 +391,6 @@ pub(super) struct InFlight<P> {
     pub(super) fresh_at: Option<Tick>,
     pub(super) beats: u64,
     pub(super) last_beat: Option<i64>,
-    /// Where it stands in the store of run limits.
-    pub(super) limit: Tick,
     /// It runs alone.
     pub(super) is_barrier: bool,
     /// Past its limit: it no longer counts against `max_active`.

@@ -17,7 +17,7 @@ use crate::run::{Facts, Run};
 use crate::shared::Shared;
 use crate::ticket::{Taken, Unserved};
 use crate::trace::tell;
-use reveille_core::completion::Ending;
+use reveille_core::completion::{Ending, RunNumber};
 use reveille_core::pending;
 use reveille_core::sync::{Arc, Ordering, PlainU64};
 use reveille_core::{Tick, Urgency};
@@ -113,11 +113,12 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             self.note_stop();
             return None;
         }
-        // Then that of its generation: one that is retired has left the slot, which shows by now.
+        // Then that of its generation: one that is retired has left the slot, which shows by now, though who
+        // has replaced it may not have counted that yet.
         let enter = |entry| Stay::enter(entry).zip(entry.handler().map(|it| Arc::clone(&it.runs)));
         let Some((stay, runs)) = self.handler().and_then(enter) else {
             self.shared.leave_gate();
-            self.note();
+            self.note_slot();
             self.shared.discard(node);
             return None;
         };
@@ -170,7 +171,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             fresh_at,
             beats,
             last_beat,
-            limit,
             is_barrier,
             overran: false,
         });
@@ -189,9 +189,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if missed == Missed::Burst {
             self.serve_owed(index);
         }
-        if let Some(record) = self.record(index) {
-            let place = record.entry();
-            self.state.limits.set(place, Tick::NEVER, limit);
+        if limit < Tick::HORIZON {
+            self.state.limits.push_back((limit, index, number));
         }
         let beside = is_barrier.then(|| self.nodes_of_runs());
         self.state.alone = is_barrier;
@@ -255,23 +254,39 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.state.running.iter().filter_map(|&index| self.node(index).cloned()).collect()
     }
 
+    /// A run has ended, or passed its limit: none that has stands in front of the others. And of those further
+    /// back no more than the runs in flight, or a few (P15).
+    pub(super) fn forget_limits(&mut self) {
+        let mut limits = std::mem::take(&mut self.state.limits);
+        let is_watched = |&(_, index, number): &(Tick, u32, RunNumber)| {
+            let record = self.state.records.get(index as usize).and_then(Option::as_ref);
+            let run = record.and_then(|it| it.detail.as_ref()).and_then(|it| it.run.as_ref());
+            run.is_some_and(|run| run.number == number && !run.overran)
+        };
+        while limits.front().is_some_and(|limit| !is_watched(limit)) {
+            limits.pop_front();
+        }
+        if limits.len() > 2 * self.state.running.len() + 64 {
+            limits.retain(is_watched);
+        }
+        self.state.limits = limits;
+    }
+
     /// Runs past their limit give up their place among the active ones (P10).
     pub(super) fn pass_limits(&mut self) {
-        while let Some((at, index)) = self.state.limits.first()
+        while let Some(&(at, index, _)) = self.state.limits.front()
             && at <= self.state.now
         {
-            let Some(record) = self.record(index) else { return };
-            let entry = record.entry();
-            let Some(detail) = &mut record.detail else { return };
+            self.state.limits.pop_front();
+            let Some(detail) = self.detail(index) else { return };
             show(&detail.extras.vitals.overran, 1);
             let Some(run) = &mut detail.run else { return };
-            run.limit = Tick::NEVER;
             run.overran = true;
             if run.is_barrier {
                 self.state.alone = false; // no run stops others for longer than its limit (P10)
             }
-            self.state.limits.set(entry, at, Tick::NEVER);
             self.state.active -= 1;
+            self.forget_limits();
             self.shared.tallies.overran.add(1);
             tell!(self.shared, WARN, "reveille.overrun", index = index);
             let limit = self.shared.policy.run_limit.unwrap_or(Duration::MAX);
