@@ -35,7 +35,7 @@ fn colour(name: &str) -> RGBColor {
     match name {
         "reveille" => RGBColor(0xd9, 0x48, 0x01),
         "reveille_precise" => RGBColor(0x7c, 0x2d, 0x12),
-        "reveille_inline" => RGBColor(0xb4, 0x53, 0x09),
+        "reveille_inline" | "reveille_inline_leeway" => RGBColor(0xb4, 0x53, 0x09),
         "reveille_by_key" | "reveille_tokio" => RGBColor(0xf1, 0x8d, 0x3c),
         _ => others
             .iter()

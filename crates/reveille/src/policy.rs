@@ -89,6 +89,11 @@ pub struct Policy {
     /// The same for all targets of the hub together: a bound on what their handler costs others.
     /// Costs 8 bytes a start; while it holds something back, a turn costs O(waiting). Default `None`.
     pub hub_flood: Option<Flood>,
+    /// By how much wakes and beats may start early, so that a driver that wakes up for one serves others along
+    /// with it, at a tenth of the price: what is due within one window of this length, counted from the hub's
+    /// origin, starts with the window. Early by half of a delay or period at most, never late (P5), and not before
+    /// a floor, a deferral, a rate, or the window after an install (P9). Default zero, which is off.
+    pub leeway: Duration,
     /// How long a [barrier](crate::Target::barrier) waits at most. Default 30 s.
     pub barrier_limit: Duration,
     /// Runs in flight at once. Default 4.
@@ -145,6 +150,7 @@ impl Default for Policy {
             spacing: Duration::ZERO,
             flood: None,
             hub_flood: None,
+            leeway: Duration::ZERO,
             barrier_limit: Duration::from_secs(30),
             max_active: FOUR,
             missed: Missed::Skip,

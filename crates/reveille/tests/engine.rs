@@ -768,3 +768,94 @@ fn an_engine_executes_runs_itself() {
     engine.turn(clock.now());
     assert!(engine.is_finished() && hub.counters().is_conserved());
 }
+
+/// P5, P8, P9: with leeway what is due in one window starts with the window, early and never late, and no sooner than
+/// its floor; cadences keep their grid, and all of their beats.
+#[test]
+fn leeway_starts_early_and_never_late() {
+    let clock = ManualClock::new();
+    let hub: Reveille<&'static str> = Builder::new()
+        .clock(clock.clone())
+        .policy(|p| {
+            (p.leeway, p.coalesce, p.retry_after) = (ms(10), ms(13), ms(7));
+        })
+        .build()
+        .unwrap();
+    let handler = |run: &Run<&'static str>| match *run.key() {
+        "busy" if run.attempt() == 1 => Outcome::busy(),
+        "defers" if run.attempt() == 1 => Outcome::defer(ms(7)),
+        _ => Outcome::ran(),
+    };
+    let first = hub.install(handler).unwrap();
+    let mut engine = hub.engine().unwrap();
+    let starts_until = |engine: &mut Engine<&'static str>, until: u64| {
+        let mut starts = Vec::new();
+        loop {
+            engine.turn(clock.now());
+            while let Some(run) = engine.next_run() {
+                let beat = run.beat().map_or(0, |beat| beat.as_micros() / 1_000);
+                starts.push((run.started().as_micros() / 1_000, *run.key(), beat, run.missed()));
+                engine.execute(run);
+            }
+            let next = engine.deadline().max(clock.now());
+            if next >= Tick::NOW + ms(until) {
+                clock.advance_to(Tick::NOW + ms(until));
+                return starts;
+            }
+            clock.advance_to(next);
+        }
+    };
+    hub.wake("on", Wake::within(ms(20)));
+    hub.wake("in", Wake::within(ms(25)));
+    hub.wake("end", Wake::within(ms(29)));
+    hub.wake("next", Wake::within(ms(30)));
+    hub.wake("soon", Wake::within(ms(9)));
+    hub.wake("never", Wake::within(Duration::MAX));
+    let windows = [(4, "soon"), (20, "on"), (20, "in"), (20, "end"), (30, "next")];
+    assert_eq!(starts_until(&mut engine, 100), windows.map(|(at, key)| (at, key, 0, 0)));
+    // Floors and deferrals are kept to the instant.
+    hub.wake("busy", Wake::within(ms(4)));
+    hub.wake("defers", Wake::within(ms(4)));
+    hub.wake("past", Wake::at(Tick::from_micros(1)));
+    let kept = [(100, "past"), (102, "busy"), (102, "defers"), (109, "busy"), (109, "defers")];
+    assert_eq!(starts_until(&mut engine, 200), kept.map(|(at, key)| (at, key, 0, 0)));
+    // A cadence beats at its instants, each told as what it is; a short one no earlier than half a period.
+    let target = hub.target("beats").unwrap();
+    target.beat(Cadence::every(ms(25)).unwrap()).unwrap();
+    let beats = [(220, 225), (250, 250), (270, 275)].map(|(at, beat)| (at, "beats", beat, 0));
+    assert_eq!(starts_until(&mut engine, 300), beats);
+    target.stop_beating();
+    let short = hub.target("short").unwrap();
+    short.beat(Cadence::every(ms(6)).unwrap().with_phase(ms(5))).unwrap();
+    let beats = [(302, 305), (310, 311), (314, 317)].map(|(at, beat)| (at, "short", beat, 0));
+    assert_eq!(starts_until(&mut engine, 320), beats);
+    short.stop_beating();
+    starts_until(&mut engine, 400);
+    // The window after an install is kept to the instant too.
+    hub.wake("moved", Wake::within(ms(5)));
+    hub.wake("later", Wake::within(ms(18)));
+    engine.turn(clock.now());
+    clock.advance(ms(1));
+    hub.install(|_| ()).unwrap().keep();
+    drop(first);
+    let moved = [(414, "moved"), (414, "later")].map(|(at, key)| (at, key, 0, 0));
+    assert_eq!(starts_until(&mut engine, 500), moved);
+    // Behind a run as well, and there it may be early too.
+    hub.wake("runs", Wake::now());
+    engine.turn(clock.now());
+    let run = engine.next_run().unwrap();
+    hub.wake("runs", Wake::within(ms(18)));
+    run.execute();
+    assert_eq!(starts_until(&mut engine, 600), [(510, "runs", 0, 0)]);
+    hub.wake("runs", Wake::now());
+    engine.turn(clock.now());
+    let run = engine.next_run().unwrap();
+    hub.wake("runs", Wake::within(ms(18)));
+    engine.turn(clock.now());
+    clock.advance(ms(1));
+    hub.install(|_| ()).unwrap().keep();
+    engine.turn(clock.now());
+    run.execute();
+    assert_eq!(starts_until(&mut engine, 700), [(614, "runs", 0, 0)]);
+    assert!(hub.counters().is_conserved());
+}

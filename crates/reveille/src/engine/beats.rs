@@ -14,17 +14,19 @@ use reveille_core::{Tick, Urgency};
 impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// Puts a cadence in force, or none: the one place at which a beat is armed.
     pub(super) fn set_beating(&mut self, index: u32, beating: Option<Beating>) {
+        let leeway = self.shared.policy.leeway;
         let Some(record) = self.record(index) else { return };
         let entry = record.entry();
         let Some(detail) = &mut record.detail else { return };
-        let instant = |beating: Option<Beating>| beating.map_or(Tick::NEVER, |b| b.next);
-        let from = instant(detail.cadence);
+        let from = detail.beats_at(leeway);
         detail.cadence = beating;
-        show(&detail.extras.vitals.next_beat, instant(beating).as_micros());
+        let to = detail.beats_at(leeway);
+        let next = beating.map_or(Tick::NEVER, |beating| beating.next);
+        show(&detail.extras.vitals.next_beat, next.as_micros());
         if beating.is_none() {
             show(&detail.extras.vitals.unserved_since, Tick::NEVER.as_micros());
         }
-        self.state.beats.set(entry, from, instant(beating));
+        self.state.beats.set(entry, from, to);
     }
 
     /// The earliest that are due, so many at most.
@@ -37,7 +39,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         }
     }
 
-    /// The beats of one target from its next instant up to now. The next one is armed first, by
+    /// The beats of one target from its next instant, which may come early, up to now. The next one is armed first, by
     /// whole periods from the beat's own instant, whatever becomes of these.
     fn beat(&mut self, index: u32) {
         if self.node(index).is_some_and(|node| node.word.load().is_cancelled()) {
@@ -50,7 +52,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let next = self.open_from(index, beating.grid, beating.grid.after(last));
         let last = instant(last);
         self.set_beating(index, Some(Beating { next, last: Some(last), ..beating }));
-        self.make_beats(index, count, first, last);
+        // One that comes early is due as it comes.
+        self.make_beats(index, count, first.min(self.state.now), last);
     }
 
     /// `count` beats from `first` to `last` have come: they become wakes.

@@ -1,7 +1,7 @@
 //! What an outcome means: the three classes, floors, backoff, giving up (P7, P9).
 
 use super::Engine;
-use super::record::{Detail, InFlight, Poison};
+use super::record::{Detail, InFlight, Poison, early};
 use crate::fault::{Place, contain};
 use crate::history::History;
 use crate::hub::Key;
@@ -192,13 +192,14 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let parted = kept.and_then(|_| self.part_beats(index, run.beats, before));
         let came = before.has_wake() && parted != Some(true);
         let came_due = if before.due() == Tick::NOW { now } else { before.due() };
+        let leeway = self.shared.policy.leeway;
         let Some(detail) = self.detail(index) else { return false };
         detail.free_since = now;
         let beats_due = detail.due.earliest();
         if came {
             let moved = detail.moved_behind;
             if came_due < moved {
-                detail.due.add_older(came_due);
+                detail.due.add_older(early(came_due, now, leeway));
             }
             if moved != Tick::NEVER {
                 detail.due.add_moved(moved);

@@ -26,7 +26,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// How many beats passed from the one at `first` up to now, and the last of them.
     pub(super) fn passed(&self, index: u32, grid: Grid, first: Tick) -> (u64, Tick) {
-        let (count, last) = grid.passed(first, self.state.now);
+        let (count, last) = grid.passed(first, self.state.now.max(first));
         #[cfg(feature = "calendar")]
         if count > 1
             && let Some(hours) = self.hours(index)

@@ -1,7 +1,7 @@
 //! What becomes of a target's word: installs, news, cancels, removals.
 
 use super::Engine;
-use super::record::{Beating, Hold, instant};
+use super::record::{Beating, Hold, early, instant};
 use crate::cadence::Grid;
 use crate::fault::{Place, contain};
 use crate::hub::Key;
@@ -106,7 +106,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// What waits behind a run was requested before the install, unless its word says late.
     fn move_behind_run(&mut self, index: u32, earliest: Tick) {
-        let now = self.state.now;
+        let (now, leeway) = (self.state.now, self.shared.policy.leeway);
         let Some((node, detail)) = self.state.node_and_detail(index) else { return };
         detail.due.move_older(now, earliest);
         detail.owed.move_older(detail.extras.owed.load(Ordering::Acquire), earliest);
@@ -114,7 +114,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if word.is_late() {
             // Requested after it: stays, and is from now on like the rest.
             let _ = node.word.settle(word, word.due());
-        } else if word.has_wake() && word.due() < earliest.min(detail.moved_behind) {
+        } else if word.has_wake()
+            && early(word.due(), now, leeway) < earliest.min(detail.moved_behind)
+        {
             let to = earliest.min(detail.moved_behind);
             // If a request comes in between, the word stays as it is: early is allowed.
             if node.word.settle(word, to).is_ok() {
@@ -183,9 +185,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// News: a request came that the records do not know.
     fn take_in(&mut self, index: u32, word: Word) {
-        let now = self.state.now;
+        let (now, leeway) = (self.state.now, self.shared.policy.leeway);
         let Some(detail) = self.detail_or_new(index) else { return };
-        let due = if word.due() == Tick::NOW { now } else { word.due() };
+        let due = if word.due() == Tick::NOW { now } else { early(word.due(), now, leeway) };
         // Under a deferral this counts for nothing, until an install clears that.
         detail.due.add(now, due);
         // A fresh urgent wake takes a deferral along at the earlier of the two; any other merges
@@ -221,12 +223,14 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// Takes in what was requested behind runs, which a turn leaves until they end.
     pub(super) fn take_in_behind_runs(&mut self) {
-        let now = self.state.now;
+        let (now, leeway) = (self.state.now, self.shared.policy.leeway);
         for index in self.state.running.clone() {
             let Some((node, detail)) = self.state.node_and_detail(index) else { continue };
             let word = node.word.load();
             if word.has_wake() && node.word.settle(word, Tick::NEVER).is_ok() {
-                detail.due.add(now, if word.due() == Tick::NOW { now } else { word.due() });
+                let due =
+                    if word.due() == Tick::NOW { now } else { early(word.due(), now, leeway) };
+                detail.due.add(now, due);
             }
         }
     }

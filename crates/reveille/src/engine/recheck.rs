@@ -137,7 +137,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     }
 
     fn is_beat_lost(&self, detail: &Detail<K, P>, entry: Entry) -> bool {
-        let next = detail.cadence.map_or(Tick::NEVER, |beating| beating.next);
+        let next = detail.beats_at(self.shared.policy.leeway);
         let armed = next >= Tick::HORIZON || self.state.beats.has(next, entry);
         !armed || detail.extras.setting.is_unheard(detail.setting.as_ref())
     }
@@ -145,13 +145,13 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// Does what was left undone, whatever it was.
     fn serve(&mut self, index: u32) {
         self.collect_ending(index as usize);
+        let leeway = self.shared.policy.leeway;
         if let Some(record) = self.record(index) {
             if let Some(extras) = record.node.extras() {
                 extras.marks.put(Mark::SETTING);
             }
             let entry = record.entry();
-            let next = record.detail.as_ref().and_then(|detail| detail.cadence);
-            let next = next.map_or(Tick::NEVER, |beating| beating.next);
+            let next = record.detail.as_ref().map_or(Tick::NEVER, |detail| detail.beats_at(leeway));
             self.state.beats.set(entry, Tick::NEVER, next);
             self.unplace(index);
         }

@@ -15,6 +15,7 @@ use reveille_core::pending::Taken;
 use reveille_core::sync::{Arc, Ordering};
 use reveille_core::{Generation, Tick, Urgency};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 pub(super) struct Record<K, P> {
     pub(super) node: Arc<Node<K, P>>,
@@ -146,6 +147,13 @@ impl<K, P> Detail<K, P> {
         flood.map_or(spaced, |flood| flood.max(spaced))
     }
 
+    /// When the next beat is made: early by less than `leeway`, and by half a period at most.
+    pub(super) fn beats_at(&self, leeway: Duration) -> Tick {
+        let Some(beating) = self.cadence else { return Tick::NEVER };
+        let (next, period) = (beating.next.as_micros(), beating.grid.period);
+        early(beating.next, Tick::from_micros(next.saturating_sub(period)), leeway)
+    }
+
     /// A run starts now.
     pub(super) fn count_start(&mut self, now: Tick, policy: &Policy) {
         let matter = policy.starts_that_matter();
@@ -187,6 +195,16 @@ impl<K, P> Detail<K, P> {
         self.told = 0;
         self.passed = false;
     }
+}
+
+/// When what is due `at` may start, as of now: with the window of that length in which it lies, but no sooner than
+/// after half of the time until then.
+pub(super) fn early(at: Tick, now: Tick, leeway: Duration) -> Tick {
+    let (at, now, window) = (at.as_micros(), now.as_micros(), (Tick::NOW + leeway).as_micros());
+    if window < 2 || at <= now {
+        return Tick::from_micros(at);
+    }
+    Tick::from_micros((at / window * window).max(at - (at - now) / 2))
 }
 
 /// An instant as those are kept that may lie before the origin of the hub's clock.
