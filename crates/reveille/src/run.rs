@@ -324,12 +324,12 @@ thread_local! {
 
 /// This thread runs the handlers of this hub, for as long as it lives: nobody else does.
 pub(crate) fn drives_inline<K: Key, R: Reasons, P: Merge>(hub: &Arc<Shared<K, R, P>>) {
-    DRIVES.set(Arc::as_ptr(hub).addr());
+    DRIVES.with(|drives| drives.set(Arc::as_ptr(hub).addr()));
 }
 
 /// Whether a run of the hub at this address can only come once this thread is through with what it does.
 pub(crate) fn is_needed_by(hub: usize) -> bool {
-    DRIVES.get() == hub
+    DRIVES.with(|drives| drives.get() == hub)
 }
 
 thread_local! {
@@ -342,15 +342,16 @@ thread_local! {
 pub(crate) fn execute_to_collect<K: Key, R: Reasons, P: Merge>(
     run: Run<K, R, P>,
 ) -> Result<(), String> {
-    let outer = COLLECTED.replace(Arc::as_ptr(&run.node).addr());
+    let target = Arc::as_ptr(&run.node).addr();
+    let outer = COLLECTED.with(|collected| collected.replace(target));
     // The handler's panics end its run; what is left are those of its `Drop`.
     let executed = contain(|| run.execute());
-    COLLECTED.set(outer);
+    COLLECTED.with(|collected| collected.set(outer));
     executed
 }
 
 fn is_collected_here<K, P>(node: &Arc<Node<K, P>>) -> bool {
-    COLLECTED.get() == Arc::as_ptr(node).addr()
+    COLLECTED.with(|collected| collected.get() == Arc::as_ptr(node).addr())
 }
 
 struct Inside;
