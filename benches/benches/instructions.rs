@@ -144,7 +144,7 @@ fn first_wake(stand: Stand) -> Stand {
     stand
 }
 
-#[library_benchmark(config = limit(3_950))]
+#[library_benchmark(config = limit(3_080))]
 #[bench::handle(warm())]
 fn fire(mut stand: Stand) -> Stand {
     for _ in 0..OPERATIONS {
@@ -153,10 +153,25 @@ fn fire(mut stand: Stand) -> Stand {
     stand
 }
 
+// The same where the driver executes the run itself.
+#[library_benchmark(config = limit(2_570))]
+#[bench::handle(warm())]
+fn fire_inline(Stand { hub, mut engine, targets }: Stand) -> Stand {
+    let now = Tick::from_micros(1_000_000);
+    for _ in 0..OPERATIONS {
+        targets[0].wake(Wake::at(now));
+        engine.turn(now);
+        if let Some(run) = engine.next_run() {
+            engine.execute(run);
+        }
+    }
+    Stand { hub, engine, targets }
+}
+
 library_benchmark_group!(
     name = hot_paths;
     benchmarks =
         nothing, coalescing, coalescing_relative, coalescing_variable, coalescing_by_key, preempting,
-        first_wake, fire
+        first_wake, fire, fire_inline
 );
 main!(library_benchmark_groups = hot_paths);

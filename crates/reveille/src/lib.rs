@@ -56,7 +56,7 @@
 //! | P7 once | a wake that was served is never run again; another passes to the next handler |
 //! | P8 cadence | armed, pending or running until removed or stopped, whatever runs do |
 //! | P9 floors | nothing shortens a floor; a new handler starts clean |
-//! | P10 isolation | no outcome, panic or hang of one target harms another; a barrier runs alone |
+//! | P10 isolation | no outcome, panic or hang of one target harms another; a barrier runs alone, and a driver may be told to run handlers [itself](Precision::inline) |
 //! | P11 no spin | nothing re-arms at zero delay in vain; far futures are never |
 //! | P12 conservation | accepted + retried = started + coalesced + pending + refused + discarded |
 //! | P13 stop | idempotent, from anywhere, one report, nothing starts after it |

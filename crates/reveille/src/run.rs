@@ -18,7 +18,8 @@ use std::fmt;
 /// returns `()` or a `Result`.
 ///
 /// It may block, panic, hang, and use its hub in every way (`install`, `wake`, `dispose`,
-/// `stop`), and harms no other target by it (P10).
+/// `stop`), and harms no other target by it (P10); but under a driver that runs handlers
+/// [itself](crate::Precision::inline) it must neither block for long nor hang.
 pub trait Handler<K: Key = String, R: Reasons = (), P: Merge = ()>: Send + Sync + 'static {
     /// Runs a target, and says how it ended.
     fn run(&self, run: &Run<K, R, P>) -> Outcome;
