@@ -58,6 +58,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let Some(record) = self.record(index) else { return false };
         let run = record.detail.as_mut().and_then(|detail| detail.run.take());
         let Some(run) = run else { return false };
+        self.state.recheck.looked_at(index);
         self.leave_running(index, run.place);
         self.forget_limits();
         if !run.overran {

@@ -179,6 +179,24 @@ fn what_only_lags_is_not_counted() {
     assert!(bench.hub.counters().rechecks >= 5);
 }
 
+/// The same for an ending that was not told yet, and then, when that was heard of, for a wake.
+#[test]
+fn an_ending_that_only_lags_is_not_counted() {
+    let mut bench = Bench::new();
+    bench.target.wake(Wake::now());
+    bench.starts_after(Duration::from_millis(1)).into_iter().for_each(Run::execute);
+    bench.lose_news();
+    bench.pass(PERIOD);
+    assert_eq!((bench.engine.active(), bench.found()), (1, 0), "it lags");
+    bench.engine.shared.publish(bench.target_index(), Tick::NOW); // it goes on
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.engine.active(), 0);
+    bench.target.wake(Wake::now());
+    bench.lose_news();
+    bench.pass(PERIOD);
+    assert_eq!((bench.hub.counters().rechecks, bench.found()), (2, 0));
+}
+
 /// A busy, healthy hub: wakes far off, held back, behind runs, blocked by a removed target; nothing of
 /// that is lost.
 #[test]
