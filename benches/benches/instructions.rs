@@ -32,7 +32,7 @@ fn idle() -> Stand {
     hub.install(|_: &Run<u32>| Outcome::ran()).unwrap().keep();
     let mut engine = hub.engine().unwrap();
     let targets = (0..OPERATIONS as u32).map(|key| hub.target(key).unwrap()).collect();
-    engine.turn(Tick::NOW);
+    engine.observe(Tick::NOW);
     Stand { hub, engine, targets }
 }
 
@@ -42,7 +42,7 @@ fn waiting() -> Stand {
     for target in &stand.targets {
         target.wake(Wake::at(FAR));
     }
-    stand.engine.turn(Tick::NOW);
+    stand.engine.observe(Tick::NOW);
     stand
 }
 

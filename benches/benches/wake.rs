@@ -186,7 +186,7 @@ fn beats(criterion: &mut Criterion) {
             let cadence = reveille::Cadence::every(period).unwrap().with_phase(phase);
             hub.target(key).unwrap().beat(cadence).unwrap();
         }
-        engine.turn(Tick::NOW);
+        engine.observe(Tick::NOW);
         group.throughput(Throughput::Elements(1));
         group.bench_function(format!("engine/{targets}"), |b| {
             b.iter(|| {

@@ -25,7 +25,7 @@ impl Meter {
     }
 }
 
-/// A turn takes in a thousand or so.
+/// A turn takes in a few of them.
 fn take_in(engine: &mut Engine<u64>, now: Tick) {
     while {
         engine.turn(now);

@@ -1,5 +1,5 @@
 //! The engine's timer store: candidates on the same work. The decision and its figures stand in
-//! `docs/decisions/0002-timer-store.md`.
+//! `docs/decisions/0002-timer-store.md`, and in decision 20 which came after it.
 //!
 //! | work | what the engine does so |
 //! | --- | --- |
@@ -19,7 +19,7 @@ use criterion::{
 use std::hint::black_box;
 use std::time::Duration;
 use stores::{
-    Entry, IndexedQuaternary, KeyedQueue, LazyHeap, LazyQuaternary, NEVER, OrxQuaternary,
+    Blocks, Entry, IndexedQuaternary, KeyedQueue, LazyHeap, LazyQuaternary, NEVER, OrxQuaternary,
     PriorityQueue, Store, Tree,
 };
 
@@ -148,6 +148,7 @@ fn compare(criterion: &mut Criterion) {
             group.measurement_time(Duration::from_millis(250));
             let work = &mut Work { group, name, targets };
             candidate::<Tree>(work, "btree_set");
+            candidate::<Blocks>(work, "blocks");
             candidate::<LazyHeap>(work, "binary_heap_lazy");
             candidate::<LazyQuaternary>(work, "dary_heap_lazy");
             candidate::<PriorityQueue>(work, "priority_queue");

@@ -1,6 +1,7 @@
 //! The candidates, behind the interface that the engine uses.
 
 use hashbrown::DefaultHashBuilder;
+use reveille::Tick;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
@@ -28,7 +29,7 @@ fn entry(created: u64, index: u32) -> Entry {
     Entry { created, index }
 }
 
-/// What the engine has.
+/// What the engine had once.
 pub(crate) struct Tree(BTreeSet<(u64, u64, u32)>);
 
 impl Store for Tree {
@@ -275,5 +276,29 @@ impl Store for IndexedQuaternary {
 
     fn first(&mut self) -> Option<(u64, Entry)> {
         self.heap.first().map(|&(at, created, index)| (at, entry(created, index)))
+    }
+}
+
+/// What the engine has: the very code.
+#[path = "../../../crates/reveille/src/engine/timers.rs"]
+#[allow(dead_code, unused_imports, reason = "not all of it is compared here, nor tested")]
+mod timers;
+
+pub(crate) struct Blocks(timers::Timers);
+
+impl Store for Blocks {
+    fn new(_: u32) -> Self {
+        Self(timers::Timers::default())
+    }
+
+    fn set(&mut self, entry: Entry, from: u64, to: u64) {
+        let entry = timers::Entry { created: entry.created, index: entry.index };
+        self.0.set(entry, Tick::from_micros(from), Tick::from_micros(to));
+    }
+
+    fn first(&mut self) -> Option<(u64, Entry)> {
+        let (at, index) = self.0.first()?;
+        // Here targets were created in the order of their indices.
+        Some((at.as_micros(), entry(u64::from(index), index)))
     }
 }

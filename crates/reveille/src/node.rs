@@ -30,14 +30,15 @@ pub(crate) struct Node<K, P> {
     pub(crate) key: K,
 }
 
-/// What a target needs once it has a cadence, a payload or a first run. One a target, for ever.
+/// What a target needs once it has a cadence, a payload or a first wake. One a target, for ever.
+///
+/// What each run touches stands together here, and in [`Vitals`].
+#[repr(C)]
 pub(crate) struct Extras<K, P> {
     /// What is wanted of the cadence, and by whom: the latest wins.
     pub(crate) setting: SettingCell,
     /// The merged payload of the wake that waits. Put in before the word, taken after it.
     pub(crate) payload: ArcSwapOption<P>,
-    /// Which of these cells hold something, and what else is said beside the word.
-    pub(crate) marks: Marks,
     /// Who awaits the wake that waits.
     pub(crate) tickets: Tickets,
     /// Held by an awaited wake and by a cancel, never by the driver nor by a plain wake.
@@ -48,41 +49,42 @@ pub(crate) struct Extras<K, P> {
     pub(crate) predecessor: ArcSwapOption<Node<K, P>>,
     /// Beats that each will be a run of its own. Whoever takes them out counts them.
     pub(crate) owed: AtomicU64,
+    /// Which of these cells hold something, and what else is said beside the word.
+    pub(crate) marks: Marks,
     pub(crate) vitals: Vitals,
 }
 
 /// What the driver tells snapshots. Each word is current for itself; together they may be torn.
 #[derive(Default)]
+#[repr(C)]
 pub(crate) struct Vitals {
     /// When the wake that waits may start; a tick.
     pub(crate) next_due: PlainU64,
-    /// When the next beat is; a tick, never without a cadence.
-    pub(crate) next_beat: PlainU64,
+    /// When the run in flight started; a tick, never without one.
+    pub(crate) running_since: PlainU64,
     /// When the last run ended; a tick.
     pub(crate) ended_at: PlainU64,
-    /// How it ended: a [`Last`](crate::Last) as a number, 0 for not at all.
-    pub(crate) last: PlainU64,
-    /// How the last runs ended: a [`History`](crate::History).
+    /// How the last runs ended, of which that is the newest: a [`History`](crate::History).
     pub(crate) history: PlainU64,
     /// Runs of the wake that waits or runs, so far.
     pub(crate) attempts: PlainU64,
+    /// Runs started, ever.
+    pub(crate) runs: PlainU64,
     /// Beats that runs stood for beyond their own, ever.
     pub(crate) missed: PlainU64,
+    /// 1 if a wake was given up, and no run was done since.
+    pub(crate) poisoned: PlainU64,
+    /// 1 if the run in flight has passed its limit.
+    pub(crate) overran: PlainU64,
+    /// When the next beat is; a tick, never without a cadence.
+    pub(crate) next_beat: PlainU64,
+    /// Beats, ever.
+    pub(crate) beats: PlainU64,
     /// The last beat whose run was done: microseconds from the clock's origin on, before it for one of an
     /// earlier process; [`NO_BEAT`] without one.
     pub(crate) served_beat: PlainU64,
     /// The first beat of which no run was done yet; a tick, never without one.
     pub(crate) unserved_since: PlainU64,
-    /// Runs started, ever.
-    pub(crate) runs: PlainU64,
-    /// Beats, ever.
-    pub(crate) beats: PlainU64,
-    /// When the run in flight started; a tick, never without one.
-    pub(crate) running_since: PlainU64,
-    /// 1 if that run has passed its limit.
-    pub(crate) overran: PlainU64,
-    /// 1 if a wake was given up, and no run was done since.
-    pub(crate) poisoned: PlainU64,
 }
 
 /// No beat, where one is kept as an instant that may lie before the clock's origin.

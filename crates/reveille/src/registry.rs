@@ -122,14 +122,14 @@ impl<K: Eq + Hash, P> Registry<K, P> {
         Ok(node)
     }
 
-    /// The targets that were created since the last call, in the order of their creation.
-    pub(crate) fn newcomers(&self) -> Vec<Arc<Node<K, P>>> {
+    /// The targets that were created since the last call, in the order of their creation, if there may be any.
+    pub(crate) fn newcomers(&self) -> Option<Vec<Arc<Node<K, P>>>> {
         if self.has_newcomers.load(Ordering::Relaxed) == 0 {
-            return Vec::new();
+            return None;
         }
         let mut indices = self.indices();
         self.has_newcomers.store(0, Ordering::Relaxed);
-        std::mem::take(&mut indices.newcomers)
+        Some(std::mem::take(&mut indices.newcomers))
     }
 
     /// Forgets a removed target whose last run has ended; its index may be used again.

@@ -141,8 +141,8 @@ impl<K: Clone> TargetSnapshot<K> {
             snapshot.next_beat = tick(&vitals.next_beat);
             snapshot.owner = Some(extras.setting.owner()).filter(|&g| g != Generation::NONE);
             let ended_at = Tick::from_micros(read(&vitals.ended_at));
-            snapshot.last = Last::from_bits(read(&vitals.last)).map(|last| (last, ended_at));
             snapshot.history = History::from_bits(read(&vitals.history));
+            snapshot.last = snapshot.history.iter().next().map(|last| (last, ended_at));
             snapshot.running_since = tick(&vitals.running_since);
             snapshot.overran = read(&vitals.overran) == 1;
             snapshot.poisoned = extras.is_poisoned();

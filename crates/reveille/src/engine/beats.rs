@@ -31,11 +31,15 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// The earliest that are due, so many at most.
     pub(super) fn beat_what_is_due(&mut self) {
-        for _ in 0..AT_ONCE {
-            match self.state.beats.first() {
-                Some((at, index)) if at <= self.state.now => self.beat(index),
-                _ => return,
+        let mut left = 0..AT_ONCE;
+        while let Some((at, index)) = self.state.beats.first()
+            && at <= self.state.now
+            && let Some(done) = left.next()
+        {
+            if done == 0 {
+                self.state.fetch_due(&self.state.beats, AT_ONCE);
             }
+            self.beat(index);
         }
     }
 
@@ -127,7 +131,10 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if alone {
             detail.due = Due::NONE;
         }
-        detail.owed.put_back(detail.moved_behind);
+        let moved = detail.moved_behind;
+        if moved != Tick::NEVER {
+            detail.rare_or_new().owed.put_back(moved);
+        }
         detail.extras.owed.fetch_add(1, Ordering::AcqRel);
         self.discard_owed_if_closed(index);
         Some(alone)
@@ -146,7 +153,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if took.is_err() {
             return false;
         }
-        let moved = detail.owed.take();
+        let moved = detail.rare_mut().and_then(|rare| rare.owed.take());
         match moved {
             Some(due) => detail.due.add_moved(due),
             None => detail.due.add_older(now),

@@ -56,10 +56,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     fn finish(&mut self, index: u32, ending: Ending) -> bool {
         let (now, current) = (self.state.now, self.state.generation);
         let Some(record) = self.record(index) else { return false };
-        let run = record.detail.as_mut().and_then(|detail| detail.run.take());
-        let Some(run) = run else { return false };
+        let place = record.detail.as_mut().and_then(|detail| detail.run.take());
+        let Some(run) = place.and_then(|place| self.leave_running(place)) else { return false };
         self.state.recheck.looked_at(index);
-        self.leave_running(index, run.place);
         self.forget_limits();
         if !run.overran {
             self.state.active -= 1;
@@ -76,7 +75,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let fate = judge(detail, &shared.policy, ending, now, run.generation == current, &mut rng);
         match fate {
             Fate::Served => {
-                detail.poisoned = None;
+                if let Some(rare) = detail.rare_mut() {
+                    rare.poisoned = None;
+                }
                 detail.note_served(run.beats);
                 if run.beats > 0 {
                     shared.tallies.beats_done.add_alone(1);
@@ -88,21 +89,21 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 }
             }
             Fate::GivenUp => {
-                let earlier = detail.poisoned.take();
-                detail.poisoned = Some(Box::new(Poison::of(earlier, run.taken, &run.payload)));
+                let poisoned = &mut detail.rare_or_new().poisoned;
+                *poisoned = Some(Poison::of(poisoned.take(), run.taken, &run.payload));
                 if !node.word.load().is_closed() {
                     shared.tallies.gave_up.add(1);
                 }
             }
             _ => {}
         }
-        show(&detail.extras.vitals.poisoned, u64::from(detail.poisoned.is_some()));
+        let is_poisoned = detail.rare().is_some_and(|rare| rare.poisoned.is_some());
+        show(&detail.extras.vitals.poisoned, u64::from(is_poisoned));
         #[cfg(feature = "metrics")]
         let started = detail.extras.vitals.running_since.load(Ordering::Relaxed);
         show(&detail.extras.vitals.running_since, Tick::NEVER.as_micros());
         show(&detail.extras.vitals.overran, 0);
         let last = if matches!(fate, Fate::GivenUp) { Last::GaveUp } else { Last::from(ending) };
-        show(&detail.extras.vitals.last, last.to_bits());
         let history = &detail.extras.vitals.history;
         let history_now = History::from_bits(history.load(Ordering::Relaxed)).and(last);
         show(history, history_now.to_bits());
@@ -137,16 +138,17 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         looked_at
     }
 
-    /// The run of this target, at this place, has ended, and the last one takes the place.
-    fn leave_running(&mut self, index: u32, place: usize) {
-        if self.state.running.get(place) != Some(&index) {
-            return; // the engine panicked as it began, and the hub stopped for it
+    /// The run at this place has ended, and the last one takes the place.
+    fn leave_running(&mut self, place: u32) -> Option<InFlight<P>> {
+        let running = &mut self.state.running;
+        let ended = place as usize;
+        let run = (ended < running.len()).then(|| running.swap_remove(ended))?;
+        if let Some(moved) = running.get(ended).map(|moved| moved.index)
+            && let Some(detail) = self.detail(moved)
+        {
+            detail.run = Some(place);
         }
-        self.state.running.swap_remove(place);
-        let Some(&moved) = self.state.running.get(place) else { return };
-        if let Some(run) = self.detail(moved).and_then(|detail| detail.run.as_mut()) {
-            run.place = place;
-        }
+        Some(run)
     }
 
     /// Clears RUNNING, and merges what the run gave back with what came during it. True if the target

@@ -1,7 +1,7 @@
 //! What becomes of a target's word: installs, news, cancels, removals.
 
-use super::Engine;
-use super::record::{Beating, Hold, early, instant};
+use super::record::{Beating, Detail, Hold, early, instant};
+use super::{Engine, State};
 use crate::cadence::Grid;
 use crate::fault::{Place, contain};
 use crate::hub::Key;
@@ -86,7 +86,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         for index in waiting {
             if let Some(detail) = self.detail_or_new(index) {
                 detail.due.move_older(now, earliest);
-                detail.owed.move_older(detail.extras.owed.load(Ordering::Acquire), earliest);
+                detail.move_owed(earliest);
                 // News keeps its own due, and is looked at in this turn.
                 let word = self.node(index).map(|node| node.word.load());
                 if let Some(word) = word.filter(|word| word.is_seen())
@@ -96,7 +96,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
                 }
             }
         }
-        for index in self.state.running.clone() {
+        for index in self.state.indices_of_runs() {
             self.move_behind_run(index, earliest);
             if self.shared.policy.on_replace == OnReplace::Cancel {
                 self.end_run(index, Ending::Cancelled);
@@ -109,7 +109,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let (now, leeway) = (self.state.now, self.shared.policy.leeway);
         let Some((node, detail)) = self.state.node_and_detail(index) else { return };
         detail.due.move_older(now, earliest);
-        detail.owed.move_older(detail.extras.owed.load(Ordering::Acquire), earliest);
+        detail.move_owed(earliest);
         let word = node.word.load();
         if word.is_late() {
             // Requested after it: stays, and is from now on like the rest.
@@ -127,11 +127,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// Ends a run, for drivers that can: one of an older handler, or one past its limit.
     pub(super) fn end_run(&mut self, index: u32, ending: Ending) {
-        let Some(record) = self.record(index) else { return };
-        let Some(run) = record.detail.as_ref().and_then(|detail| detail.run.as_ref()) else {
-            return;
-        };
-        if record.node.completion.complete(run.number, ending).is_ok() {
+        let Some(run) = self.state.run(index) else { return };
+        let Some(node) = self.node(index) else { return };
+        if node.completion.complete(run.number, ending).is_ok() {
             run.runs.cancelled.notify(usize::MAX);
             self.shared.leave_gate();
             self.collect_ending(index as usize);
@@ -213,18 +211,18 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         // Due already: only a slot or a handler is missing, and no request brings those.
         let due = if held || at <= now { Tick::NOW } else { detail.due.earliest() };
         let from = std::mem::replace(&mut detail.may_start, at);
-        let turn = if detail.is_barrier { at } else { Tick::NEVER };
-        let turn_before = std::mem::replace(&mut detail.turn, turn);
+        let was_in_turn = std::mem::replace(&mut detail.is_in_turn, detail.is_barrier);
+        let turn = |is_in: bool, at| if is_in { at } else { Tick::NEVER };
+        state.barriers.set(entry, turn(was_in_turn, from), turn(detail.is_barrier, at));
         show(&detail.extras.vitals.next_due, at.as_micros());
         state.starts.set(entry, from, at);
-        state.barriers.set(entry, turn_before, turn);
         node.word.settle(word, due).is_ok()
     }
 
     /// Takes in what was requested behind runs, which a turn leaves until they end.
     pub(super) fn take_in_behind_runs(&mut self) {
         let (now, leeway) = (self.state.now, self.shared.policy.leeway);
-        for index in self.state.running.clone() {
+        for index in self.state.indices_of_runs() {
             let Some((node, detail)) = self.state.node_and_detail(index) else { continue };
             let word = node.word.load();
             if word.has_wake() && node.word.settle(word, Tick::NEVER).is_ok() {
@@ -263,14 +261,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// Takes a target out of the store of starts.
     pub(super) fn unplace(&mut self, index: u32) {
-        let Some(record) = self.record(index) else { return };
-        let entry = record.entry();
-        let Some(detail) = &mut record.detail else { return };
-        let from = std::mem::replace(&mut detail.may_start, Tick::NEVER);
-        let turn = std::mem::replace(&mut detail.turn, Tick::NEVER);
-        show(&detail.extras.vitals.next_due, Tick::NEVER.as_micros());
-        self.state.starts.set(entry, from, Tick::NEVER);
-        self.state.barriers.set(entry, turn, Tick::NEVER);
+        let _ = self.state.unplace(index);
     }
 
     /// What is said beside the word, before it: that what waits is a barrier, that what was given up is
@@ -305,7 +296,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         };
         let node = Arc::clone(node);
         let Some(detail) = self.detail_or_new(index) else { return };
-        let Some(poison) = detail.poisoned.take() else { return };
+        let Some(poison) = detail.rare_mut().and_then(|rare| rare.poisoned.take()) else { return };
         detail.hold.floor = Tick::NOW;
         detail.hold.failures = 0;
         let extras = Arc::clone(&detail.extras);
@@ -334,7 +325,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     pub(super) fn forget(&mut self, index: u32, word: Word) {
         let Some(detail) = self.detail(index) else { return };
         detail.forget_wake();
-        detail.owed.clear();
+        if let Some(rare) = detail.rare_mut() {
+            rare.owed.clear();
+        }
         if !word.is_running() {
             show(&detail.extras.vitals.unserved_since, Tick::NEVER.as_micros());
             detail.hold.attempt = 0;
@@ -409,7 +402,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let Some(record) = self.state.records.get_mut(index as usize).and_then(Option::take) else {
             return;
         };
-        let successor = record.detail.as_ref().and_then(|detail| detail.successor);
+        let successor = record.detail.as_ref().and_then(|it| it.rare()?.successor);
         self.shared.registry.collect(&record.node);
         self.shared.discard(record);
         if let Some(successor) = successor {
@@ -421,6 +414,22 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             }
             self.look(successor as usize);
         }
+    }
+}
+
+impl<K: Key, R: Reasons, P: Merge> State<K, R, P> {
+    /// Takes a target out of the store of starts, if it may be there: then it has a detail.
+    pub(super) fn unplace(&mut self, index: u32) -> Option<&mut Detail<K, P>> {
+        let record = self.records.get_mut(index as usize)?.as_mut()?;
+        let entry = record.entry();
+        let detail = record.detail.as_deref_mut()?;
+        let from = std::mem::replace(&mut detail.may_start, Tick::NEVER);
+        self.starts.set(entry, from, Tick::NEVER);
+        if std::mem::take(&mut detail.is_in_turn) {
+            self.barriers.set(entry, from, Tick::NEVER);
+        }
+        show(&detail.extras.vitals.next_due, Tick::NEVER.as_micros());
+        Some(detail)
     }
 }
 

@@ -44,17 +44,27 @@ use crate::run::{self, Run};
 use crate::shared::{Ring, Shared, lock};
 use fastrand::Rng;
 use recheck::Recheck;
-use record::{Detail, Parts, Record};
+use record::{Detail, InFlight, Parts, Record};
 use reveille_core::completion::RunNumber;
 use reveille_core::sync::{Arc, Ordering, PlainU64};
 use reveille_core::{Generation, Tick};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
+use std::hint::black_box;
 use timers::Timers;
 
-/// For each cause, news, new targets, beats, so many targets at most are looked at in one turn: what a crowd asks
-/// for at one instant is taken in by turns that follow each other, and what else is due has its turn in between.
-const AT_ONCE: usize = 1_024;
+/// So many targets that have news, or that beat, are looked at in one turn at most: what a crowd asks for at one
+/// instant is taken in by turns that follow each other, and what else is due starts in between.
+const AT_ONCE: usize = 64;
+
+/// One that is new costs as much as so many others: there is no memory for it yet.
+const NEWCOMER: usize = 4;
+
+/// So many runs may start before another turn, as a rule.
+const STARTS: usize = 16;
+
+/// What is remembered of so few targets comes from memory as fast one by one.
+const FEW: usize = 4;
 
 /// Where the engine's state is.
 pub(crate) enum Seat<K: Key, R: Reasons, P: Merge> {
@@ -95,8 +105,8 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     /// When runs pass their limit. It is as long for all, so they stand in the order of their starts; one that
     /// has ended may stand among them still, but not in front.
     limits: VecDeque<(Tick, u32, RunNumber)>,
-    /// Targets with a run in flight; each run knows its place here.
-    running: Vec<u32>,
+    /// The runs in flight; each target knows the place of its own.
+    running: Vec<InFlight<P>>,
     /// Targets that wait for a removed one of the same key.
     blocked: BTreeSet<u32>,
     /// Runs that count against `max_active`.
@@ -139,6 +149,39 @@ impl<K: Key, R: Reasons, P: Merge> State<K, R, P> {
         self.records.get_mut(index as usize)?.as_mut()
     }
 
+    /// Touches what is remembered of these targets, before each is worked on: so the processor fetches that from
+    /// memory for many at a time, and not for one after the other.
+    #[inline(never)]
+    fn fetch(&self, indices: impl Iterator<Item = u32>) {
+        for index in indices {
+            let Some(Some(record)) = self.records.get(index as usize) else { continue };
+            black_box(record.node.word.look());
+            if let Some(detail) = &record.detail {
+                black_box((detail.cadence, detail.extras.marks.look()));
+                black_box(detail.extras.vitals.beats.load(Ordering::Relaxed));
+            }
+        }
+    }
+
+    /// The same for those that a store has as due, so many at most.
+    #[inline(never)]
+    fn fetch_due(&self, store: &Timers, at_most: usize) {
+        let due = store.up_to(self.now).take(at_most);
+        if due.clone().nth(FEW).is_some() {
+            self.fetch(due.map(|(_, entry)| entry.index));
+        }
+    }
+
+    /// The run in flight of this target.
+    fn run(&self, index: u32) -> Option<&InFlight<P>> {
+        run_of(&self.records, &self.running, index)
+    }
+
+    /// The targets with a run in flight.
+    fn indices_of_runs(&self) -> Vec<u32> {
+        self.running.iter().map(|run| run.index).collect()
+    }
+
     fn detail_or_new(&mut self, index: u32) -> Option<&mut Detail<K, P>> {
         Some(self.node_and_detail(index)?.1)
     }
@@ -148,6 +191,16 @@ impl<K: Key, R: Reasons, P: Merge> State<K, R, P> {
         let generation = self.generation;
         Some(self.record(index)?.parts(generation))
     }
+}
+
+/// The run in flight of this target.
+fn run_of<'a, K, P>(
+    records: &[Option<Record<K, P>>],
+    running: &'a [InFlight<P>],
+    index: u32,
+) -> Option<&'a InFlight<P>> {
+    let record = records.get(index as usize)?.as_ref()?;
+    running.get(record.detail.as_ref()?.run? as usize)
 }
 
 impl<K: Key, R: Reasons, P: Merge> Default for State<K, R, P> {
@@ -247,6 +300,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.beat_what_is_due();
         self.pass_limits();
         self.recheck();
+        if self.state.starts.has_more_than(FEW) {
+            self.state.fetch_due(&self.state.starts, STARTS);
+        }
     }
 
     /// Executes a run on this thread, and takes in at once how it ended: [`Run::execute`], without the turn that
@@ -290,7 +346,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if !was_behind {
             self.shared.ready.drain(&mut self.state.news);
         }
-        self.adopt(at_most);
+        self.adopt(at_most / NEWCOMER);
         let mut later = std::mem::take(&mut self.state.news);
         let mut news = match later.len().checked_sub(at_most) {
             None | Some(0) => std::mem::take(&mut later),
@@ -299,9 +355,12 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let is_behind = !later.is_empty();
         if was_behind || is_behind {
             // Not so a run that has ended: another may start in its place.
-            for index in self.state.running.clone() {
+            for index in self.state.indices_of_runs() {
                 self.collect_ending(index as usize);
             }
+        }
+        if news.len() > FEW {
+            self.state.fetch(news.iter().filter_map(|&index| u32::try_from(index).ok()));
         }
         // Who is looked at as its run ends is not looked at again: its bit was taken before.
         news.retain(|&index| !self.collect_ending(index));
@@ -436,10 +495,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// one before is not lost: it is looked at here.
     fn adopt(&mut self, at_most: usize) {
         if self.state.newcomers.len() == 0 {
-            let newcomers = self.shared.registry.newcomers();
-            if newcomers.is_empty() {
-                return;
-            }
+            let Some(newcomers) = self.shared.registry.newcomers() else { return };
             self.state.newcomers = newcomers.into_iter();
         }
         for _ in 0..at_most {
@@ -472,7 +528,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let blocker = between.or(runs.then_some(earlier));
         if let Some(blocker) = blocker {
             if let Some(detail) = self.detail_or_new(blocker) {
-                detail.successor = Some(index);
+                detail.rare_or_new().successor = Some(index);
             }
             if let Some(detail) = self.detail_or_new(index) {
                 detail.blocked_by = Some(blocker);

@@ -52,42 +52,52 @@ impl<K, P> Record<K, P> {
 pub(super) type Parts<'a, K, P> = (&'a Arc<Node<K, P>>, &'a mut Detail<K, P>);
 
 /// The wake that waits lives in the target's word; here is when it may start, and why not sooner.
+///
+/// There may be a million of them, and to fetch one from memory costs more than to work on it: what each run touches
+/// stands together, in three lines of the cache, and what few targets have stands elsewhere.
+#[repr(C)]
 pub(super) struct Detail<K, P> {
     pub(super) extras: Arc<Extras<K, P>>,
+    pub(super) hold: Hold,
     pub(super) due: Due,
     /// Where the target stands in the store of starts; never: not in it.
     pub(super) may_start: Tick,
-    pub(super) hold: Hold,
-    /// When the last run of this key ended: no start is older.
-    pub(super) free_since: Tick,
-    /// To where an install has moved what waits behind a run; never: it has not.
-    pub(super) moved_behind: Tick,
-    /// The last starts, oldest first, as many as matter to the rates.
-    pub(super) starts: VecDeque<Tick>,
+    /// It stands in the store of barriers too, at the same instant.
+    pub(super) is_in_turn: bool,
     /// The wake that waits is a barrier.
     pub(super) is_barrier: bool,
-    /// Where it stands in the store of barriers; never: not in it.
-    pub(super) turn: Tick,
-    /// What was given up, until a run is done.
-    pub(super) poisoned: Option<Box<Poison<P>>>,
+    /// A beat that waits passed unserved, so that under [`Missed::Delay`](crate::Missed::Delay) the
+    /// cadence counts on from the next start.
+    pub(super) passed: bool,
+    /// It was removed, and its last run is still in flight.
+    pub(super) removed: bool,
+    /// Where its run stands among those in flight.
+    pub(super) run: Option<u32>,
+    /// When the last run of this key ended: no start is older.
+    pub(super) free_since: Tick,
     /// The beats in the wake that waits, and the instant of the last.
     pub(super) beats: u64,
     pub(super) last_beat: Option<i64>,
     /// How many of them an earlier run of this wake stood for already.
     pub(super) told: u64,
-    /// Which of the beats that are owed an install has moved.
-    pub(super) owed: Owed,
-    /// One of them passed unserved, so that under [`Missed::Delay`](crate::Missed::Delay) the
-    /// cadence counts on from the next start.
-    pub(super) passed: bool,
-    /// What is wanted of the cadence, as obeyed.
-    pub(super) setting: Option<Arc<Setting>>,
     pub(super) cadence: Option<Beating>,
-    pub(super) run: Option<InFlight<P>>,
-    /// It was removed, and its last run is still in flight.
-    pub(super) removed: bool,
+    /// To where an install has moved what waits behind a run; never: it has not.
+    pub(super) moved_behind: Tick,
     /// The removed target of the same key whose last run must end first (P6).
     pub(super) blocked_by: Option<u32>,
+    /// What is wanted of the cadence, as obeyed.
+    pub(super) setting: Option<Arc<Setting>>,
+    rare: Option<Box<Rare<P>>>,
+}
+
+/// What few targets need to have remembered.
+pub(super) struct Rare<P> {
+    /// The last starts, oldest first, as many as matter to the rates.
+    starts: VecDeque<Tick>,
+    /// What was given up, until a run is done.
+    pub(super) poisoned: Option<Poison<P>>,
+    /// Which of the beats that are owed an install has moved.
+    pub(super) owed: Owed,
     /// The target that waits for this one's last run.
     pub(super) successor: Option<u32>,
 }
@@ -96,26 +106,46 @@ impl<K, P> Detail<K, P> {
     pub(super) fn new(extras: Arc<Extras<K, P>>) -> Self {
         Self {
             extras,
+            hold: Hold::default(),
             due: Due::NONE,
             may_start: Tick::NEVER,
-            hold: Hold::default(),
-            free_since: Tick::NOW,
-            moved_behind: Tick::NEVER,
-            starts: VecDeque::new(),
+            is_in_turn: false,
             is_barrier: false,
-            turn: Tick::NEVER,
-            poisoned: None,
+            passed: false,
+            removed: false,
+            run: None,
+            free_since: Tick::NOW,
             beats: 0,
             last_beat: None,
             told: 0,
-            owed: Owed::default(),
-            passed: false,
-            setting: None,
             cadence: None,
-            run: None,
-            removed: false,
+            moved_behind: Tick::NEVER,
             blocked_by: None,
-            successor: None,
+            setting: None,
+            rare: None,
+        }
+    }
+
+    /// What few targets have, if this one does.
+    pub(super) fn rare(&self) -> Option<&Rare<P>> {
+        self.rare.as_deref()
+    }
+
+    /// The same, to change it.
+    pub(super) fn rare_mut(&mut self) -> Option<&mut Rare<P>> {
+        self.rare.as_deref_mut()
+    }
+
+    /// The same, made now if there is none.
+    pub(super) fn rare_or_new(&mut self) -> &mut Rare<P> {
+        self.rare.get_or_insert_default()
+    }
+
+    /// An install: the beats that are owed start no sooner than `earliest`, but for those that one has moved.
+    pub(super) fn move_owed(&mut self, earliest: Tick) {
+        let all = self.extras.owed.load(Ordering::Acquire);
+        if all > 0 {
+            self.rare_or_new().owed.move_older(all, earliest);
         }
     }
 
@@ -138,11 +168,12 @@ impl<K, P> Detail<K, P> {
 
     /// When the rates let the target start again.
     fn rate(&self, policy: &Policy) -> Tick {
-        let Some(&last) = self.starts.back() else { return Tick::NOW };
+        let Some(starts_before) = self.rare().map(|rare| &rare.starts) else { return Tick::NOW };
+        let Some(&last) = starts_before.back() else { return Tick::NOW };
         let spaced = if policy.spacing.is_zero() { Tick::NOW } else { last + policy.spacing };
         let flood = policy.flood.and_then(|Flood { starts, within }| {
-            let nth_last = self.starts.len().checked_sub(starts.get() as usize)?;
-            self.starts.get(nth_last).map(|&start| start + within)
+            let nth_last = starts_before.len().checked_sub(starts.get() as usize)?;
+            starts_before.get(nth_last).map(|&start| start + within)
         });
         flood.map_or(spaced, |flood| flood.max(spaced))
     }
@@ -158,10 +189,11 @@ impl<K, P> Detail<K, P> {
     pub(super) fn count_start(&mut self, now: Tick, policy: &Policy) {
         let matter = policy.starts_that_matter();
         if matter > 0 {
-            if self.starts.len() >= matter {
-                self.starts.pop_front();
+            let starts = &mut self.rare_or_new().starts;
+            if starts.len() >= matter {
+                starts.pop_front();
             }
-            self.starts.push_back(now);
+            starts.push_back(now);
         }
     }
 
@@ -194,6 +226,13 @@ impl<K, P> Detail<K, P> {
         self.last_beat = None;
         self.told = 0;
         self.passed = false;
+    }
+}
+
+impl<P> Default for Rare<P> {
+    fn default() -> Self {
+        let (starts, poisoned, owed) = (VecDeque::new(), None, Owed::default());
+        Self { starts, poisoned, owed, successor: None }
     }
 }
 
@@ -364,7 +403,7 @@ pub(super) struct Poison<P> {
 impl<P: Merge> Poison<P> {
     /// What was given up, with what had been given up before. A `Merge` that panics costs the later
     /// payload; it was reported when it was first tried.
-    pub(super) fn of(earlier: Option<Box<Self>>, taken: Taken, payload: &Option<Arc<P>>) -> Self {
+    pub(super) fn of(earlier: Option<Self>, taken: Taken, payload: &Option<Arc<P>>) -> Self {
         let Some(earlier) = earlier else { return Self { taken, payload: payload.clone() } };
         let taken = Taken {
             reasons: earlier.taken.reasons | taken.reasons,
@@ -396,9 +435,9 @@ pub(super) struct Beating {
 
 /// A run in flight.
 pub(super) struct InFlight<P> {
+    /// Whose.
+    pub(super) index: u32,
     pub(super) number: RunNumber,
-    /// Where it stands among the runs in flight.
-    pub(super) place: usize,
     pub(super) generation: Generation,
     pub(super) runs: Arc<Runs>,
     pub(super) taken: Taken,

@@ -1,8 +1,8 @@
 //! Which run starts next.
 
-use super::Engine;
 use super::record::{Beating, InFlight, instant, tick};
 use super::timers::Entry;
+use super::{Engine, State, run_of};
 use crate::fault::Place;
 #[cfg(feature = "metrics")]
 use crate::fault::contain;
@@ -144,12 +144,12 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         };
         #[cfg(feature = "metrics")]
         self.record_start(index);
-        self.unplace(index);
         let shared = Arc::clone(&self.shared);
-        let place = self.state.running.len();
-        let Some(detail) = self.detail_or_new(index) else {
-            unreachable!("the node of this record was found above")
+        let place = self.state.running.len() as u32; // each target has one run, and an index of 32 bits
+        let Some(detail) = self.state.unplace(index) else {
+            unreachable!("its word has a wake that was looked at, so it has a detail")
         };
+        detail.run = Some(place);
         detail.hold.attempt = detail.hold.attempt.saturating_add(1);
         let payload = detail.extras.take_payload();
         let tickets = take_tickets(&detail.extras, &shared);
@@ -160,9 +160,17 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         let is_barrier = detail.is_barrier;
         detail.count_start(now, &shared.policy);
         detail.forget_wake();
-        detail.run = Some(InFlight {
+        let vitals = &detail.extras.vitals;
+        show(&vitals.attempts, u64::from(attempt));
+        show(&vitals.running_since, now.as_micros());
+        show(&vitals.runs, vitals.runs.load(Ordering::Relaxed) + 1);
+        let stood_for = beats.saturating_sub(told.max(1));
+        show(&vitals.missed, vitals.missed.load(Ordering::Relaxed) + stood_for);
+        let beating = detail.cadence.filter(|_| missed == Missed::Delay && passed);
+        let beside = is_barrier.then(|| self.nodes_of_runs());
+        self.state.running.push(InFlight {
+            index,
             number,
-            place,
             generation: stay.entry().generation(),
             runs,
             taken,
@@ -174,13 +182,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             is_barrier,
             overran: false,
         });
-        let vitals = &detail.extras.vitals;
-        show(&vitals.attempts, u64::from(attempt));
-        show(&vitals.running_since, now.as_micros());
-        show(&vitals.runs, vitals.runs.load(Ordering::Relaxed) + 1);
-        let stood_for = beats.saturating_sub(told.max(1));
-        show(&vitals.missed, vitals.missed.load(Ordering::Relaxed) + stood_for);
-        let beating = detail.cadence.filter(|_| missed == Missed::Delay && passed);
         if let Some(beating) = beating {
             let grid = beating.grid.through(now);
             let next = self.open_from(index, grid, grid.after(now));
@@ -192,9 +193,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if limit < Tick::HORIZON {
             self.state.limits.push_back((limit, index, number));
         }
-        let beside = is_barrier.then(|| self.nodes_of_runs());
         self.state.alone = is_barrier;
-        self.state.running.push(index);
         self.state.active += 1;
         if let Some(Flood { starts, .. }) = self.shared.policy.hub_flood {
             let all = &mut self.state.starts_of_all;
@@ -251,25 +250,23 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// The targets that run, for a barrier that did not wait for them.
     fn nodes_of_runs(&self) -> Vec<Arc<Node<K, P>>> {
-        self.state.running.iter().filter_map(|&index| self.node(index).cloned()).collect()
+        self.state.running.iter().filter_map(|run| self.node(run.index).cloned()).collect()
     }
 
     /// A run has ended, or passed its limit: none that has stands in front of the others. And of those further
     /// back no more than the runs in flight, or a few (P15).
     pub(super) fn forget_limits(&mut self) {
-        let mut limits = std::mem::take(&mut self.state.limits);
+        let State { records, running, limits, .. } = &mut *self.state;
         let is_watched = |&(_, index, number): &(Tick, u32, RunNumber)| {
-            let record = self.state.records.get(index as usize).and_then(Option::as_ref);
-            let run = record.and_then(|it| it.detail.as_ref()).and_then(|it| it.run.as_ref());
+            let run = run_of(records, running, index);
             run.is_some_and(|run| run.number == number && !run.overran)
         };
         while limits.front().is_some_and(|limit| !is_watched(limit)) {
             limits.pop_front();
         }
-        if limits.len() > 2 * self.state.running.len() + 64 {
+        if limits.len() > 2 * running.len() + 64 {
             limits.retain(is_watched);
         }
-        self.state.limits = limits;
     }
 
     /// Runs past their limit give up their place among the active ones (P10).
@@ -280,7 +277,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             self.state.limits.pop_front();
             let Some(detail) = self.detail(index) else { return };
             show(&detail.extras.vitals.overran, 1);
-            let Some(run) = &mut detail.run else { return };
+            let Some(place) = detail.run else { return };
+            let Some(run) = self.state.running.get_mut(place as usize) else { return };
             run.overran = true;
             if run.is_barrier {
                 self.state.alone = false; // no run stops others for longer than its limit (P10)
