@@ -666,6 +666,31 @@ fn who_is_behind_turns_again() {
     assert_eq!(catch_up(&mut engine), (Some(2), at(7_000)));
 }
 
+/// P3, P5: a target that is made, and woken, while others are taken in is heard of in the turns that follow at once, and
+/// by an `observe`.
+#[test]
+fn who_comes_while_others_are_taken_in_is_heard() {
+    for is_virtual in [false, true] {
+        for crowd in 14..36 {
+            let hub: Reveille<u32> = Builder::new().clock(ManualClock::new()).build().unwrap();
+            hub.install(|_: &Run<u32>| Outcome::ran()).unwrap().keep();
+            let mut engine = hub.engine().unwrap();
+            (0..crowd).for_each(|key| _ = hub.target(key).unwrap());
+            engine.turn(Tick::NOW);
+            hub.wake(crowd, Wake::at(Tick::from_micros(9_000)));
+            if is_virtual {
+                engine.observe(Tick::NOW);
+            } else {
+                engine.turn(Tick::NOW);
+            }
+            while !is_virtual && engine.deadline() == Tick::NOW {
+                engine.turn(Tick::NOW);
+            }
+            assert_eq!(engine.deadline(), Tick::from_micros(9_000), "behind {crowd}");
+        }
+    }
+}
+
 /// P8: a crowd whose beats fall on one instant beats by several turns, each target once.
 #[test]
 fn a_crowd_beats_as_one() {

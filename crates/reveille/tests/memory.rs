@@ -19,7 +19,7 @@ fn an_idle_target_costs_at_most_96_bytes() {
         for key in 0..TARGETS {
             hub.target(key).unwrap();
         }
-        engine.turn(Tick::NOW);
+        engine.observe(Tick::NOW);
     });
     assert_eq!(hub.snapshot().targets.len() as u64, TARGETS);
     let bytes = counted.bytes_current as u64 / TARGETS - size_of::<u64>() as u64;

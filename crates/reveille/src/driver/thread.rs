@@ -1,6 +1,6 @@
 use super::precision::Precision;
 use super::workers::Workers;
-use crate::engine::{AlreadyDriven, Engine};
+use crate::engine::{AlreadyDriven, Engine, STARTS};
 use crate::fault::Place;
 use crate::hub::Key;
 use crate::merge::Merge;
@@ -125,9 +125,6 @@ impl fmt::Debug for Driver {
     }
 }
 
-/// So many runs the driver's own thread executes before it turns again, for news and beats.
-const INLINE_RUNS: usize = 16;
-
 /// The driver: a page around the engine.
 fn drive<K: Key, R: Reasons, P: Merge>(
     mut engine: Engine<K, R, P>,
@@ -156,7 +153,7 @@ fn drive<K: Key, R: Reasons, P: Merge>(
                     }
                 }
                 None => {
-                    for _ in 0..INLINE_RUNS {
+                    for _ in 0..STARTS {
                         let Some(run) = engine.next_run() else { break };
                         engine.execute(run);
                     }

@@ -60,8 +60,8 @@ const AT_ONCE: usize = 64;
 /// One that is new costs as much as so many others: there is no memory for it yet.
 const NEWCOMER: usize = 4;
 
-/// So many runs may start before another turn, as a rule.
-const STARTS: usize = 16;
+/// A driver that runs handlers itself starts so many before it turns again, for news and beats.
+pub(crate) const STARTS: usize = 16;
 
 /// What is remembered of so few targets comes from memory as fast one by one.
 const FEW: usize = 4;
@@ -127,7 +127,9 @@ pub(crate) struct State<K: Key, R: Reasons, P: Merge> {
     /// What was found in the ready set, and is to be looked at.
     news: Vec<usize>,
     /// New targets that are to be taken in.
-    newcomers: std::vec::IntoIter<Arc<Node<K, P>>>,
+    newcomers: Option<std::vec::IntoIter<Arc<Node<K, P>>>>,
+    /// Whose run is looked at first, while there are more of these than one turn takes in: by its place.
+    first_run: usize,
     /// There is more of these than one turn takes in, or than it has looked for.
     is_behind: bool,
     recheck: Recheck,
@@ -157,7 +159,7 @@ impl<K: Key, R: Reasons, P: Merge> State<K, R, P> {
             let Some(Some(record)) = self.records.get(index as usize) else { continue };
             black_box(record.node.word.look());
             if let Some(detail) = &record.detail {
-                black_box((detail.cadence, detail.extras.marks.look()));
+                black_box((detail.may_start, detail.cadence, detail.extras.marks.look()));
                 black_box(detail.extras.vitals.beats.load(Ordering::Relaxed));
             }
         }
@@ -175,6 +177,15 @@ impl<K: Key, R: Reasons, P: Merge> State<K, R, P> {
     /// The run in flight of this target.
     fn run(&self, index: u32) -> Option<&InFlight<P>> {
         run_of(&self.records, &self.running, index)
+    }
+
+    /// Some of the targets with a run in flight, by turns.
+    #[inline(never)]
+    fn next_indices_of_runs(&mut self) -> Vec<u32> {
+        let all = self.running.len();
+        let from = self.first_run;
+        self.first_run = from.wrapping_add(AT_ONCE);
+        (0..all.min(AT_ONCE)).map(|nth| self.running[(from % all + nth) % all].index).collect()
     }
 
     /// The targets with a run in flight.
@@ -228,7 +239,8 @@ impl<K: Key, R: Reasons, P: Merge> Default for State<K, R, P> {
             now: Tick::NOW,
             stopped: false,
             news: Vec::new(),
-            newcomers: Vec::new().into_iter(),
+            newcomers: None,
+            first_run: 0,
             is_behind: false,
             recheck: Recheck::default(),
         }
@@ -291,8 +303,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
     /// One step at instant `now`: collects what arrived, notes installs, beats.
     ///
     /// An instant before that of an earlier turn counts as that one. Allocates for targets
-    /// that wake for the first time; costs O(news), plus O(waiting) after an install. Where more than about a
-    /// thousand targets have news, or beat, at once, this takes in as many, and [`deadline`](Self::deadline)
+    /// that wake for the first time; costs O(news), plus O(waiting) after an install. Where more than 64
+    /// targets have news, or beat, at once, or 16 are new, this takes in as many, and [`deadline`](Self::deadline)
     /// says that another turn is due now.
     pub fn turn(&mut self, now: Tick) {
         self.collect(now, AT_ONCE);
@@ -346,16 +358,17 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if !was_behind {
             self.shared.ready.drain(&mut self.state.news);
         }
-        self.adopt(at_most / NEWCOMER);
-        let mut later = std::mem::take(&mut self.state.news);
-        let mut news = match later.len().checked_sub(at_most) {
-            None | Some(0) => std::mem::take(&mut later),
-            Some(left) => later.split_off(left),
-        };
-        let is_behind = !later.is_empty();
+        let may_be_more = self.adopt(at_most / NEWCOMER);
+        let mut news = std::mem::take(&mut self.state.news);
+        let left = news.len().saturating_sub(at_most);
+        let is_behind = left > 0;
+        if is_behind {
+            let mine = news.split_off(left);
+            self.state.news = std::mem::replace(&mut news, mine);
+        }
         if was_behind || is_behind {
             // Not so a run that has ended: another may start in its place.
-            for index in self.state.indices_of_runs() {
+            for index in self.state.next_indices_of_runs() {
                 self.collect_ending(index as usize);
             }
         }
@@ -367,9 +380,11 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         for &index in &news {
             self.look(index);
         }
-        news.clear();
-        self.state.is_behind = was_behind || is_behind || self.state.newcomers.len() > 0;
-        self.state.news = if is_behind { later } else { news };
+        if !is_behind {
+            news.clear();
+            self.state.news = news; // for its room
+        }
+        self.state.is_behind = was_behind || is_behind || may_be_more;
         self.note_stop();
     }
 
@@ -491,15 +506,25 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.state.detail_or_new(index)
     }
 
-    /// Takes in the targets that were created, in the order of their creation, so many at most. What is asked of
-    /// one before is not lost: it is looked at here.
-    fn adopt(&mut self, at_most: usize) {
-        if self.state.newcomers.len() == 0 {
-            let Some(newcomers) = self.shared.registry.newcomers() else { return };
-            self.state.newcomers = newcomers.into_iter();
+    /// The next target that was created, in the order of their creation.
+    fn newcomer(&mut self) -> Option<Arc<Node<K, P>>> {
+        loop {
+            if let Some(newcomers) = &mut self.state.newcomers {
+                let node = newcomers.next();
+                if node.is_some() {
+                    return node;
+                }
+                self.state.newcomers = None;
+            }
+            self.state.newcomers = Some(self.shared.registry.newcomers()?.into_iter());
         }
+    }
+
+    /// Takes in the targets that were created, so many at most. What is asked of one before is not lost: it is looked
+    /// at here. True if there may be more.
+    fn adopt(&mut self, at_most: usize) -> bool {
         for _ in 0..at_most {
-            let Some(node) = self.state.newcomers.next() else { return };
+            let Some(node) = self.newcomer() else { return false };
             let index = node.index;
             let place = index as usize;
             if self.state.records.len() <= place {
@@ -515,6 +540,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             }
             self.look(place);
         }
+        true
     }
 
     /// A target whose key a removed one still holds waits until that one's last run has ended.

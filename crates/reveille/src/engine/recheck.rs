@@ -10,7 +10,7 @@
 //! correct core that never happens, which the storm asserts.
 //!
 //! It begins with the first turn after its period, and makes none of its own for that (P11): a driver turns at
-//! least each `max_sleep`. O(targets) each time, but a slice of them in one turn: what is due does not wait for a
+//! least each `max_sleep`. Nor does it go on while more news waits than one turn takes in. O(targets) each time, but a slice of them in one turn: what is due does not wait for a
 //! look over a million targets. Between two slices two milliseconds pass, at least, so that it takes a tenth of
 //! the driver's time at most.
 
@@ -155,7 +155,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             }
             let entry = record.entry();
             let next = record.detail.as_ref().map_or(Tick::NEVER, |detail| detail.beats_at(leeway));
-            self.state.beats.set(entry, Tick::NEVER, next);
+            self.state.beats.set(entry, Tick::NEVER, next); // if it is not there
             self.unplace(index);
         }
         self.look(index as usize);

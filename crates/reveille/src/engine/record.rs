@@ -54,10 +54,11 @@ pub(super) type Parts<'a, K, P> = (&'a Arc<Node<K, P>>, &'a mut Detail<K, P>);
 /// The wake that waits lives in the target's word; here is when it may start, and why not sooner.
 ///
 /// There may be a million of them, and to fetch one from memory costs more than to work on it: what each run touches
-/// stands together, in three lines of the cache, and what few targets have stands elsewhere.
+/// stands together, in the order of its use, and what few targets have stands elsewhere.
 #[repr(C)]
 pub(super) struct Detail<K, P> {
     pub(super) extras: Arc<Extras<K, P>>,
+    rare: Option<Box<Rare<P>>>,
     pub(super) hold: Hold,
     pub(super) due: Due,
     /// Where the target stands in the store of starts; never: not in it.
@@ -75,19 +76,18 @@ pub(super) struct Detail<K, P> {
     pub(super) run: Option<u32>,
     /// When the last run of this key ended: no start is older.
     pub(super) free_since: Tick,
+    /// To where an install has moved what waits behind a run; never: it has not.
+    pub(super) moved_behind: Tick,
+    /// The removed target of the same key whose last run must end first (P6).
+    pub(super) blocked_by: Option<u32>,
     /// The beats in the wake that waits, and the instant of the last.
     pub(super) beats: u64,
     pub(super) last_beat: Option<i64>,
     /// How many of them an earlier run of this wake stood for already.
     pub(super) told: u64,
     pub(super) cadence: Option<Beating>,
-    /// To where an install has moved what waits behind a run; never: it has not.
-    pub(super) moved_behind: Tick,
-    /// The removed target of the same key whose last run must end first (P6).
-    pub(super) blocked_by: Option<u32>,
     /// What is wanted of the cadence, as obeyed.
     pub(super) setting: Option<Arc<Setting>>,
-    rare: Option<Box<Rare<P>>>,
 }
 
 /// What few targets need to have remembered.

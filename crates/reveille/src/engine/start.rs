@@ -182,6 +182,8 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             is_barrier,
             overran: false,
         });
+        self.state.active += 1;
+        self.state.alone = is_barrier;
         if let Some(beating) = beating {
             let grid = beating.grid.through(now);
             let next = self.open_from(index, grid, grid.after(now));
@@ -193,8 +195,6 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         if limit < Tick::HORIZON {
             self.state.limits.push_back((limit, index, number));
         }
-        self.state.alone = is_barrier;
-        self.state.active += 1;
         if let Some(Flood { starts, .. }) = self.shared.policy.hub_flood {
             let all = &mut self.state.starts_of_all;
             if all.len() >= starts.get() as usize {

@@ -58,7 +58,7 @@ impl<const BLOCK: usize> Timers<BLOCK> {
         self.first().map_or(Tick::NEVER, |(at, _)| at)
     }
 
-    /// Whether there are more than so few.
+    /// Whether there may be more than so few.
     pub(super) fn has_more_than(&self, few: usize) -> bool {
         self.0.len() > 1 || self.0.front().is_some_and(|block| block.keys.len() > few)
     }
@@ -82,7 +82,7 @@ impl<const BLOCK: usize> Timers<BLOCK> {
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.0 = VecDeque::new();
     }
 
     fn keys(&self) -> impl Iterator<Item = &Key> + Clone {
@@ -111,7 +111,7 @@ impl<const BLOCK: usize> Timers<BLOCK> {
             return block.insert(key);
         }
         let mut upper = block.cut();
-        let half = if key < block.last { &mut *block } else { &mut upper };
+        let half = if key <= block.last { &mut *block } else { &mut upper };
         half.insert(key);
         self.0.insert(place + 1, upper);
     }
@@ -133,8 +133,11 @@ impl<const BLOCK: usize> Timers<BLOCK> {
         let Some(Block { keys, .. }) = self.0.get_mut(place) else { return };
         if keys.is_empty() && !is_only {
             self.0.remove(place);
+            if self.0.len() < self.0.capacity() / 4 {
+                self.0.shrink_to(self.0.capacity() / 2);
+            }
         } else if keys.len() < keys.capacity() / 4 && keys.capacity() > Self::SMALL {
-            // What is left takes no more room than a few times its own (P15).
+            // What is left takes no more room than a few times its own, and a few places (P15).
             keys.shrink_to(keys.capacity() / 2);
         }
     }
@@ -145,11 +148,13 @@ impl Block {
         Self { last: key, keys: VecDeque::from([key]) }
     }
 
-    /// Puts in `key`, which is not behind its last.
+    /// Puts in `key`, which is not behind its last, unless it is there.
     fn insert(&mut self, key: Key) {
         let is_first = self.keys.front() > Some(&key);
-        let at = if is_first { 0 } else { self.keys.partition_point(|&other| other < key) };
-        self.keys.insert(at, key);
+        let at = if is_first { Err(0) } else { self.keys.binary_search(&key) };
+        if let Err(at) = at {
+            self.keys.insert(at, key);
+        }
     }
 
     fn remove(&mut self, key: Key) {
@@ -202,6 +207,9 @@ mod tests {
                 let from = std::mem::replace(&mut at[index as usize], to);
                 assert_eq!(timers.has(from, entry), from != Tick::NEVER);
                 timers.set(entry, from, to);
+                if rng.u8(0..8) == 0 {
+                    timers.set(entry, Tick::NEVER, to); // as who makes sure that it is there
+                }
                 set.remove(&(from, entry.created, index));
                 if to != Tick::NEVER {
                     set.insert((to, entry.created, index));
@@ -219,6 +227,7 @@ mod tests {
                 timers.set(entry, at[index as usize], Tick::NEVER);
                 let room: usize = timers.0.iter().map(|block| block.keys.capacity()).sum();
                 let (keys, blocks) = (timers.keys().count(), timers.0.len());
+                assert!(timers.0.capacity() <= 4 * blocks + 8, "{blocks} blocks");
                 assert!(room <= 4 * keys + (BLOCK / 16 + 4) * blocks, "room of {room} for {keys}");
             }
             assert!(timers.first().is_none() && timers.0.len() <= 1);

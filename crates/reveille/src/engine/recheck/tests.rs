@@ -125,6 +125,26 @@ fn a_lost_beat() {
     assert_eq!(bench.pass(Duration::from_secs(86_400)), 1, "it beats again");
 }
 
+/// P8, P11: a target that is found though its cadence is armed goes on beating once a day.
+#[test]
+fn a_found_cadence_beats_once() {
+    let mut bench = Bench::new();
+    let daily = Cadence::every(Duration::from_secs(86_400)).expect("not zero");
+    bench.target.beat(daily).expect("it has not stopped");
+    bench.pass(Duration::from_millis(1));
+    let armed = bench.engine.deadline();
+    bench.target.wake(Wake::now());
+    bench.lose_news();
+    assert_eq!(bench.is_found(), 1);
+    assert_eq!(bench.engine.deadline(), armed);
+    for _ in 0..3 {
+        assert_eq!(bench.pass(Duration::from_secs(86_400)), 1, "it beats");
+        bench.pass(Duration::ZERO);
+        assert!(bench.engine.deadline() > bench.clock.now());
+    }
+    assert_eq!(bench.hub.counters().beats, 3);
+}
+
 /// P8: a cadence of which the driver has not heard.
 #[test]
 fn a_lost_setting() {
@@ -238,7 +258,7 @@ fn nothing_is_found_where_nothing_is_lost() {
     assert!(bench.hub.counters().rechecks > 20);
 }
 
-/// P5, P11: a crowd is looked over in slices, a millisecond apart, each time from the first to the last: a target
+/// P5, P11: a crowd is looked over in slices, two milliseconds apart, each time from the first to the last: a target
 /// at the end is found on the second look as well, and not before.
 #[test]
 fn a_crowd_is_looked_over_in_slices() {
