@@ -277,10 +277,7 @@ impl<K: Key, R: Reasons, P: Merge> Shared<K, R, P> {
             return;
         }
         let handler = self.slot.close();
-        let noted = match &mut *lock(&self.seat) {
-            engine::Seat::Free(state) => state.let_go(),
-            engine::Seat::Taken => None,
-        };
+        let noted = engine::let_go(self);
         self.times.removals.fetch_add(1, Ordering::AcqRel); // so that the driver lets go of it too
         let mut discarded = 0;
         self.registry.for_each(|node| discarded += self.close(node).unwrap_or(0));

@@ -74,6 +74,16 @@ pub(crate) enum Seat<K: Key, R: Reasons, P: Merge> {
     Taken,
 }
 
+/// What a stopped hub's seat knows of the handler, if no driver has it. Holds the seat's lock for no longer.
+pub(crate) fn let_go<K: Key, R: Reasons, P: Merge>(
+    shared: &Shared<K, R, P>,
+) -> Option<HeldEntry<K, R, P>> {
+    match &mut *lock(&shared.seat) {
+        Seat::Free(state) => state.let_go(),
+        Seat::Taken => None,
+    }
+}
+
 /// The hub has a driver already: one drives, and hands over when it is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AlreadyDriven;
