@@ -666,6 +666,53 @@ fn who_is_behind_turns_again() {
     assert_eq!(catch_up(&mut engine), (Some(2), at(7_000)));
 }
 
+/// P3: what a driver on virtual time takes in, it takes in as a whole, also behind a turn that left some of it.
+#[test]
+fn an_observe_leaves_nothing() {
+    let hub: Reveille<u32> = Builder::new().clock(ManualClock::new()).build().unwrap();
+    hub.install(|_: &Run<u32>| Outcome::ran()).unwrap().keep();
+    let mut engine = hub.engine().unwrap();
+    let targets: Vec<_> = (0..100).map(|key| hub.target(key).unwrap()).collect();
+    engine.observe(Tick::NOW);
+    assert_eq!(engine.deadline(), Tick::NEVER);
+    targets.iter().for_each(|target| _ = target.wake(Wake::at(Tick::from_micros(9_000))));
+    engine.turn(Tick::NOW);
+    assert_eq!(engine.deadline(), Tick::NOW, "more was asked for than a turn takes in");
+    targets[99].wake(Wake::at(Tick::from_micros(8_000)));
+    engine.observe(Tick::NOW);
+    assert_eq!(engine.deadline(), Tick::from_micros(8_000));
+}
+
+/// P6, P10: runs that have ended are collected while a crowd is taken in, however many there are: others may start in
+/// their places.
+#[test]
+fn all_that_ended_is_collected_behind_a_crowd() {
+    const RUNS: u32 = 200;
+    let hub: Reveille<u32> = Builder::new()
+        .clock(ManualClock::new())
+        .policy(|p| p.max_active = NonZeroUsize::MAX)
+        .build()
+        .unwrap();
+    hub.install(|_: &Run<u32>| Outcome::ran()).unwrap().keep();
+    let mut engine = hub.engine().unwrap();
+    let targets: Vec<_> = (0..3_000).map(|key| hub.target(key).unwrap()).collect();
+    engine.observe(Tick::NOW);
+    let now = Tick::from_micros(1_000_000); // past the window of the install
+    targets.iter().take(RUNS as usize).for_each(|target| _ = target.wake(Wake::at(now)));
+    engine.observe(now);
+    let runs: Vec<_> = std::iter::from_fn(|| engine.next_run()).collect();
+    assert_eq!(engine.active(), RUNS as usize);
+    // The last indices first: what has ended is far behind in the crowd.
+    targets.iter().for_each(|target| _ = target.wake(Wake::at(Tick::from_micros(9_000_000))));
+    engine.turn(now);
+    runs.into_iter().for_each(Run::execute);
+    for _ in 0..4 {
+        engine.turn(now);
+        assert_eq!(engine.deadline(), Tick::NOW, "the crowd is not taken in yet");
+    }
+    assert_eq!(engine.active(), 0);
+}
+
 /// P3, P5: a target that is made, and woken, while others are taken in is heard of in the turns that follow at once, and
 /// by an `observe`.
 #[test]

@@ -1,7 +1,7 @@
 //! What becomes of a target's word: installs, news, cancels, removals.
 
 use super::record::{Beating, Detail, Hold, early, instant};
-use super::{Engine, State};
+use super::{Engine, State, run_of};
 use crate::cadence::Grid;
 use crate::fault::{Place, contain};
 use crate::hub::Key;
@@ -127,7 +127,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
 
     /// Ends a run, for drivers that can: one of an older handler, or one past its limit.
     pub(super) fn end_run(&mut self, index: u32, ending: Ending) {
-        let Some(run) = self.state.run(index) else { return };
+        let Some(run) = run_of(&self.state.records, &self.state.running, index) else { return };
         let Some(node) = self.node(index) else { return };
         if node.completion.complete(run.number, ending).is_ok() {
             run.runs.cancelled.notify(usize::MAX);

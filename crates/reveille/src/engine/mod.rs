@@ -184,11 +184,6 @@ impl<K: Key, R: Reasons, P: Merge> State<K, R, P> {
         }
     }
 
-    /// The run in flight of this target.
-    fn run(&self, index: u32) -> Option<&InFlight<P>> {
-        run_of(&self.records, &self.running, index)
-    }
-
     /// Some of the targets with a run in flight, by turns.
     #[inline(never)]
     fn next_indices_of_runs(&mut self) -> Vec<u32> {
@@ -363,9 +358,9 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
         self.shared.times.last_turn.store(state.now.as_micros(), Ordering::Relaxed);
         self.shared.tallies.turns.add_alone(1);
         self.note();
-        // What an earlier turn left comes first, and the rest may wait in the ready set.
-        let was_behind = !self.state.news.is_empty();
-        if !was_behind {
+        // What an earlier turn left comes first, and the rest may wait in the ready set, unless all is to be taken in.
+        let is_late = !self.state.news.is_empty() && at_most != usize::MAX;
+        if !is_late {
             self.shared.ready.drain(&mut self.state.news);
         }
         let may_be_more = self.adopt(at_most / NEWCOMER);
@@ -376,7 +371,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             let mine = news.split_off(left);
             self.state.news = std::mem::replace(&mut news, mine);
         }
-        if was_behind || is_behind {
+        if is_late || is_behind {
             // Not so a run that has ended: another may start in its place.
             for index in self.state.next_indices_of_runs() {
                 self.collect_ending(index as usize);
@@ -394,7 +389,7 @@ impl<K: Key, R: Reasons, P: Merge> Engine<K, R, P> {
             news.clear();
             self.state.news = news; // for its room
         }
-        self.state.is_behind = was_behind || is_behind || may_be_more;
+        self.state.is_behind = is_late || is_behind || may_be_more;
         self.note_stop();
     }
 

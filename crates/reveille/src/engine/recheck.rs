@@ -10,9 +10,9 @@
 //! correct core that never happens, which the storm asserts.
 //!
 //! It begins with the first turn after its period, and makes none of its own for that (P11): a driver turns at
-//! least each `max_sleep`. Nor does it go on while more news waits than one turn takes in. O(targets) each time, but a slice of them in one turn: what is due does not wait for a
-//! look over a million targets. Between two slices two milliseconds pass, at least, so that it takes a tenth of
-//! the driver's time at most.
+//! least each `max_sleep`. O(targets) each time, but a slice of them in one turn: what is due does not wait for a look
+//! over a million targets. For the next slice it does ask for a turn, two milliseconds later, so that it takes a
+//! tenth of the driver's time at most. It neither begins nor goes on while more news waits than one turn takes in.
 
 use super::Engine;
 use super::record::{Detail, Record};

@@ -6,6 +6,7 @@ use crate::{Builder, Cadence, Clock, ManualClock, Policy, Reveille, Roster, Run,
 use std::time::Duration;
 
 const PERIOD: Duration = Duration::from_secs(10);
+const DAY: Duration = Duration::from_secs(86_400);
 
 struct Bench {
     clock: ManualClock,
@@ -27,6 +28,12 @@ impl Bench {
         let mut bench = Self { clock, hub, engine, target };
         bench.pass(PERIOD / 10); // the first turn; what follows is off the instants of the re-check
         bench
+    }
+
+    /// The target is to beat once a day.
+    fn beat_daily(&self) {
+        let daily = Cadence::every(DAY).expect("not zero");
+        self.target.beat(daily).expect("it has not stopped");
     }
 
     /// Time passes; what starts, ends at once.
@@ -117,20 +124,18 @@ fn a_lost_start() {
 #[test]
 fn a_lost_beat() {
     let mut bench = Bench::new();
-    let daily = Cadence::every(Duration::from_secs(86_400)).expect("not zero");
-    bench.target.beat(daily).expect("it has not stopped");
+    bench.beat_daily();
     bench.pass(Duration::from_millis(1));
     bench.engine.state.beats.clear();
     assert_eq!(bench.is_found(), 0);
-    assert_eq!(bench.pass(Duration::from_secs(86_400)), 1, "it beats again");
+    assert_eq!(bench.pass(DAY), 1, "it beats again");
 }
 
 /// P8, P11: a target that is found though its cadence is armed goes on beating once a day.
 #[test]
 fn a_found_cadence_beats_once() {
     let mut bench = Bench::new();
-    let daily = Cadence::every(Duration::from_secs(86_400)).expect("not zero");
-    bench.target.beat(daily).expect("it has not stopped");
+    bench.beat_daily();
     bench.pass(Duration::from_millis(1));
     let armed = bench.engine.deadline();
     bench.target.wake(Wake::now());
@@ -138,7 +143,7 @@ fn a_found_cadence_beats_once() {
     assert_eq!(bench.is_found(), 1);
     assert_eq!(bench.engine.deadline(), armed);
     for _ in 0..3 {
-        assert_eq!(bench.pass(Duration::from_secs(86_400)), 1, "it beats");
+        assert_eq!(bench.pass(DAY), 1, "it beats");
         bench.pass(Duration::ZERO);
         assert!(bench.engine.deadline() > bench.clock.now());
     }
@@ -149,12 +154,11 @@ fn a_found_cadence_beats_once() {
 #[test]
 fn a_lost_setting() {
     let mut bench = Bench::new();
-    let daily = Cadence::every(Duration::from_secs(86_400)).expect("not zero");
-    bench.target.beat(daily).expect("it has not stopped");
+    bench.beat_daily();
     bench.lose_news();
     // A target without detail: its setting alone says that there is something to do.
     assert_eq!(bench.is_found(), 0);
-    assert_eq!(bench.pass(Duration::from_secs(86_400)), 1, "it beats");
+    assert_eq!(bench.pass(DAY), 1, "it beats");
 }
 
 /// P6, P8: an ending that nobody collects keeps its target taken.
