@@ -247,6 +247,7 @@ fn a_target_overdue_by_its_period() {
     let overdue = Concern::Overdue { key: 1, since, period: Some(secs(10)) };
     assert_eq!(degraded(&hub, "overdue").concerns, [overdue]);
     assert_eq!(target.snapshot().history.iter().next(), Some(Last::Failed));
+    assert_eq!(target.snapshot().last.map(|(last, _)| last), Some(Last::Failed), "the newest");
     works.store(true, Ordering::Relaxed);
     pass(60);
     healthy(&hub);
